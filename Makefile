@@ -1,0 +1,55 @@
+# Obereg. `make help` lists the targets; each does its own set-up in .venv and build/.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+UMQTT := build/lib/umqtt/simple.py
+STUBS := build/stubs/.ready
+ARGS ?=
+
+.PHONY: help demo test check size format pins clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) $(UMQTT)  ## the whole story once: a press, the desk's answer, felt (ARGS="--json FILE")
+	@$(PY) -m sim demo $(ARGS)
+
+test: $(READY) $(UMQTT)  ## all tests (ARGS="-k name")
+	$(PY) -m pytest $(ARGS)
+
+check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --config-file firmware/mypy.ini
+
+size: $(READY)  ## bytes of .mpy per firmware module against the budget
+	@$(PY) -m tools.size
+
+format: $(READY)  ## let ruff format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+pins: $(READY)  ## resolve requirements.in again into requirements.txt
+	$(PYTHON) -m venv --clear build/pins
+	build/pins/bin/pip install -q -r requirements.in
+	{ echo '# requirements.in, resolved. Written by `make pins`; do not edit.'; build/pins/bin/pip freeze | sort -f; } > requirements.txt
+
+clean:  ## remove .venv and build
+	rm -rf $(VENV) build
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Obereg needs Python 3.11 or newer; this is %s" % sys.version.split()[0])'
+	@echo "setting up $(VENV) (once, about half a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(UMQTT): tools/fetch_umqtt.py $(READY)
+	@$(PY) -m tools.fetch_umqtt build/lib
+
+$(STUBS): requirements-stubs.txt $(READY)
+	@rm -rf build/stubs
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --target build/stubs -r requirements-stubs.txt
+	@touch $@
