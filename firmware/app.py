@@ -2,21 +2,22 @@
 The composition root: build the parts, join them, run.
 
 What cannot be built is said by name (ConfigError, BoardError, IdentityError ...) on the console and by the fault
-light, and the tag stays reachable for the technician. Nothing on flash is touched by such a failure.
+light. Nothing on flash is touched by such a failure.
 """
 
 import asyncio
+import gc
 import json
 import random
 import sys
 
 import clock
 import envelope
-import signals
 from board import Board, BoardError
 from button import Button
 from config import ConfigError, load
 from gnss import Receiver
+from haptics import Haptics
 from identity import Counters, IdentityError
 from identity import load as load_identity
 from journal import Journal
@@ -27,7 +28,6 @@ from tag import Tag
 from wifi import Wifi, WifiError, tls_context
 
 VERSION = "0.1.0"
-DATA = "/data"
 _TICK_S = 0.2
 _BUTTON_S = 0.01
 
@@ -36,120 +36,63 @@ class BuildError(Exception):
     """A file that the firmware needs is missing or not readable. The text names it and says what to do."""
 
 
-class Haptics:
-    """Plays signals one after the other: none is cut short, a touch is felt at once if nothing plays."""
-
-    # More than that is a pattern nobody could tell apart.
-    _MAX_QUEUE = 4
-
-    def __init__(self, vibration, light, discreet, log):
-        self._vibration = vibration
-        self._light = light
-        self._discreet = discreet
-        self._log = log
-        self._queue = []
-        self._woken = asyncio.Event()
-
-    def feel(self, signal):
-        """Play a signal soon. When too many wait, the newest of the small ones give way."""
-        if len(self._queue) >= self._MAX_QUEUE:
-            small = [s for s in self._queue if s in (signals.TOUCH, signals.STILL_TRYING)]
-            if small:
-                self._queue.remove(small[-1])
-            elif signal in (signals.TOUCH, signals.STILL_TRYING):
-                self._log.count("haptics.dropped")
-                return
-        self._queue.append(signal)
-        self._woken.set()
-
-    async def run(self):
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            while self._queue:
-                vibration, light = signals.pattern(self._queue.pop(0), self._discreet)
-                await asyncio.gather(self._play(self._vibration, vibration), self._play(self._light, light))
-                # So that two patterns do not melt into one.
-                await asyncio.sleep(0.15)
-
-    @staticmethod
-    async def _play(output, steps_ms):
-        on = True
-        for step_ms in steps_ms:
-            output(on)
-            await asyncio.sleep(step_ms / 1000)
-            on = not on
-        output(False)
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        raise BuildError("%s is missing: install and provision this tag again" % path)
 
 
 def _json(path):
     try:
-        with open(path) as file:
-            return json.load(file)
-    except OSError:
-        raise BuildError("%s is missing: install and provision this tag again" % path)
+        return json.loads(_read(path))
     except ValueError:
         raise BuildError("%s is not JSON" % path)
-
-
-def _context(config):
-    if not config.broker_tls:
-        return None
-    try:
-        with open(config.broker_ca, "rb") as file:
-            ca_der = file.read()
-    except OSError:
-        raise BuildError("config.json: broker.ca: there is no %s" % config.broker_ca)
-    return tls_context(ca_der)
 
 
 class App:
     """All parts of a tag, joined. Constructing it opens an epoch but sends nothing."""
 
-    def __init__(self):
-        self.log = log = Log(clock.ticks_ms)
-        config = load(_json("/config.json"))
-        self.config = config
+    def __init__(self, log):
+        self.config = config = load(_json("/config.json"))
         self.board = board = Board(config.board, clock.ticks_ms)
-        journal = Journal(DATA)
-        me = load_identity(board.nvs, journal)
-        self.counters = counters = Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
-        build = _json("/build.json")
-        utc = clock.Clock(board.set_rtc, build["built_s"], counters.clock_trusted)
-        # After the clock: a certificate is checked against it.
-        context = _context(config)
         self.haptics = Haptics(board.vibration, board.light, config.discreet, log)
+        self.fault = None
+        try:
+            self._join(config, board, log)
+        except (BuildError, IdentityError, WifiError) as error:
+            # The board is known, so its light can say it.
+            self.fault = error
+
+    def _join(self, config, board, log):
+        journal = Journal("/data")
+        me = load_identity(board.nvs, journal)
+        counters = Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
+        utc = clock.Clock(board.set_rtc, _json("/build.json")["built_s"], counters.clock_trusted)
+        # After the clock: a certificate is checked against it.
+        context = tls_context(_read(config.broker_ca)) if config.broker_tls else None
         self.receiver = Receiver()
-        outbox = Outbox(Journal(DATA + "/outbox"), envelope.digest, log)
+        outbox = Outbox(Journal("/data/outbox"), envelope.digest, log)
         self.tag = tag = Tag(
             me,
             counters,
             utc,
-            self._fix,
-            board.battery_mv,
-            self.haptics.feel,
-            self._gnss_power,
             outbox,
             journal,
             log,
-            config.discreet,
+            lambda: self.receiver.fix(),
+            board.battery_mv,
+            self.haptics.feel,
+            self._gnss_power,
+            16 if config.discreet else 0,
         )
         host = config.broker_host
-        dial = Dial(
-            host,
-            config.broker_port,
-            context,
-            config.broker_name or host,
-            me.tag,
-            me.password,
-            config.keep_alive_s,
-        )
-        wifi = Wifi(board.station(), config.wifi, log)
+        name = config.broker_name or host
+        dial = Dial(host, config.broker_port, context, name, me.tag, me.password, config.keep_alive_s)
+        wifi = Wifi(board.station, config.wifi, log)
         self.link = tag.link = Link(wifi, dial, outbox, tag.will, tag.on_down, log, random.getrandbits)
-        log.info("app", "obereg %s, tag %s, board %s" % (VERSION, me.tag, board.name))
-
-    def _fix(self):
-        return self.receiver.fix()
+        log.say("I", "app: obereg %s, tag %s, board %s" % (VERSION, me.tag, config.board))
 
     def _gnss_power(self, on):
         if not on:
@@ -168,24 +111,30 @@ class App:
             self.link.run(),
         )
 
+    async def blink(self):
+        """Say with the light that this tag cannot call for help, until the technician comes."""
+        await asyncio.gather(self.haptics.run(), self._fault())
+
+    async def _fault(self):
+        while True:
+            self.haptics.feel("fault")
+            await asyncio.sleep(3)
+
     async def _watch_button(self):
         pin = self.board.button
-        gesture = Button(hold_ms=self.config.hold_ms)
+        gesture = Button(self.config.hold_ms)
         # Down already: the press is older than this code.
-        if pin.pressed():
-            self._press_events(gesture.feed(True, clock.ticks_ms()))
+        events = gesture.feed(pin.pressed(), clock.ticks_ms())
         while True:
+            for level, at_ms in pin.edges():
+                events += gesture.feed(level, at_ms)
+            for event, at_ms in events + gesture.poll(clock.ticks_ms()):
+                self.tag.on_button(event, at_ms)
+            events = []
             if gesture.busy():
                 await asyncio.sleep(_BUTTON_S)
             else:
                 await pin.wait()
-            for level, at_ms in pin.edges():
-                self._press_events(gesture.feed(level, at_ms))
-            self._press_events(gesture.poll(clock.ticks_ms()))
-
-    def _press_events(self, events):
-        for event, at_ms in events:
-            self.tag.on_button(event, at_ms)
 
     async def _listen_to_sky(self):
         reader = asyncio.StreamReader(self.board.gnss_uart)
@@ -209,34 +158,22 @@ class App:
             self.tag.heartbeat()
 
 
-async def _blink_fault():
-    """Say with the light that this tag cannot call for help, for ever or until the technician comes."""
-    # The map may be what is missing, so any board's light would be a guess: only a known board blinks.
-    config = load(_json("/config.json"))
-    board = Board(config.board, clock.ticks_ms)
-    haptics = Haptics(board.vibration, board.light, False, Log(clock.ticks_ms))
-    playing = asyncio.create_task(haptics.run())
-    while True:
-        haptics.feel(signals.FAULT)
-        await asyncio.sleep(3)
-        if playing.done():
-            return
-
-
 def run():
-    """Run the tag, for ever. What keeps it from running is said on the console, named, and by the light."""
+    """Run the tag, for ever. What keeps it from running is said on the console, by name, and by the light."""
+    # What importing left behind lies all over the heap: tidy up before it fills.
+    gc.collect()
+    log = Log(clock.ticks_ms)
+    app = None
     try:
-        app = App()
-    except (BuildError, BoardError, ConfigError, IdentityError, WifiError) as error:
-        print("%d E app: not in service: %s" % (clock.ticks_ms(), error))
-        try:
-            asyncio.run(_blink_fault())
-        except Exception as second:  # noqa: BLE001 - no light to say it with
-            print("%d E app: no light either: %s" % (clock.ticks_ms(), second))
-        return
-
-    try:
-        asyncio.run(app.run())
-    except Exception as error:  # noqa: BLE001 - a part of the tag died: start again, and go on from flash
+        app = App(log)
+        if app.fault is None:
+            asyncio.run(app.run())
+        log.say("E", "app: not in service: %s" % app.fault)
+        asyncio.run(app.blink())
+    except (BuildError, BoardError, ConfigError) as error:
+        # Not even the board is known: the console alone can say it.
+        log.say("E", "app: not in service: %s" % error)
+    except Exception as error:  # noqa: BLE001 - a part died: start again, and go on from flash
         sys.print_exception(error)
-        app.board.restart()
+        if app:
+            app.board.restart()

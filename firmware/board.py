@@ -2,9 +2,9 @@
 The board: its pins and stores by their names in boards/NAME.json. With boot.py the only importer of machine, esp32
 and network.
 
-    board = Board("tag-a")             # BoardError for a name without a map
-    board.edges()                      # what the button's interrupt has latched
-    board.feel(pattern)                # vibration and light
+    board = Board("tag-a", clock.ticks_ms)    # BoardError for a name without a map
+    board.button.edges()                      # what the interrupt has latched
+    board.vibration(True); board.light(False); board.gnss_power(True)
 
 Everything above takes these parts as arguments, so another board is another JSON file.
 """
@@ -17,21 +17,13 @@ from array import array
 import esp32
 import machine
 import network
+from micropython import const
 
 # Edges the interrupt can latch before they are read; a bouncing press makes a dozen.
-_EDGES = 32
-_GNSS_RX_BYTES = 2048
-_NVS_NAMESPACE = "obereg"
-# No record of ours is longer.
-_NVS_BYTES = 64
-
-_RESETS = {
-    machine.PWRON_RESET: "power on",
-    machine.HARD_RESET: "hard reset",
-    machine.WDT_RESET: "watchdog",
-    machine.DEEPSLEEP_RESET: "deep sleep",
-    machine.SOFT_RESET: "soft reset",
-}
+_EDGES = const(32)
+_GNSS_RX_BYTES = const(2048)
+# No record of ours in NVS is longer.
+_NVS_BYTES = const(64)
 
 
 class BoardError(Exception):
@@ -39,22 +31,21 @@ class BoardError(Exception):
 
 
 class NVS:
-    """The chip's key-value flash, one of the two stores."""
+    """The chip's key-value flash, one of the two stores. OSError if flash refuses."""
 
     def __init__(self):
-        self._nvs = esp32.NVS(_NVS_NAMESPACE)
+        self._nvs = esp32.NVS("obereg")
 
-    def read(self, name):
+    def get(self, name):
         """Return the bytes kept under `name`, or None."""
         buffer = bytearray(_NVS_BYTES)
         try:
-            size = self._nvs.get_blob(name, buffer)
+            return bytes(buffer[: self._nvs.get_blob(name, buffer)])
         except OSError:
             return None
-        return bytes(buffer[:size])
 
-    def write(self, name, data):
-        """Keep `data`; it is on flash when this returns. OSError if flash refuses."""
+    def put(self, name, data):
+        """Keep `data`; it is on flash when this returns."""
         self._nvs.set_blob(name, data)
         self._nvs.commit()
 
@@ -62,39 +53,31 @@ class NVS:
 class RTCMemory:
     """The 2,048 bytes that deep sleep and resets spare."""
 
-    def __init__(self):
-        self._rtc = machine.RTC()
-
     def read(self):
-        return self._rtc.memory()
+        return machine.RTC().memory()
 
     def write(self, data):
-        self._rtc.memory(data)
+        machine.RTC().memory(data)
 
 
-class Output:
-    """A pin that is on or off, whatever level that is on this board; or none, where the map has none."""
-
-    def __init__(self, part):
-        self._active = part["active"] if part else 0
-        self._pin = machine.Pin(part["pin"], machine.Pin.OUT, value=1 - self._active) if part else None
-
-    def __call__(self, on):
-        if self._pin:
-            self._pin.value(self._active if on else 1 - self._active)
+def _output(part):
+    """Return a function that turns a part of the map on or off, whatever level that is; nothing where there is none."""
+    if not part:
+        return lambda on: None
+    active = part["active"]
+    pin = machine.Pin(part["pin"], machine.Pin.OUT, value=1 - active)
+    return lambda on: pin.value(active if on else 1 - active)
 
 
-class Button:
+class ButtonPin:
     """The button's pin, its interrupt and what that has latched."""
 
     def __init__(self, part, ticks_ms):
         self._active = part["active"]
         self._ticks_ms = ticks_ms
-        self._levels = array("b", [0] * _EDGES)
-        self._times_ms = array("i", [0] * _EDGES)
-        self._head = 0
-        self._tail = 0
-        self.presses = 0
+        # level in the lowest bit, ticks above it
+        self._edges = array("q", [0] * _EDGES)
+        self._head = self._tail = 0
         # Edges that found the ring full
         self.dropped = 0
         self._flag = asyncio.ThreadSafeFlag()
@@ -107,57 +90,57 @@ class Button:
         return self._pin.value() == self._active
 
     async def wait(self):
-        """Wait for an edge. It comes from a finger, so this alone has no deadline; cancel it."""
+        """Wait for an edge. It comes from a finger, so this wait alone has no deadline."""
         await self._flag.wait()
 
     def edges(self):
         """Return the (level, at_ms) latched since the last call, oldest first."""
         latched = []
         while self._tail != self._head:
-            latched.append((bool(self._levels[self._tail]), self._times_ms[self._tail]))
+            edge = self._edges[self._tail]
+            latched.append((bool(edge & 1), edge >> 1))
             self._tail = (self._tail + 1) % _EDGES
         return latched
 
     def _on_edge(self, pin):
-        # In the interrupt: latch, count, wake; no decision, no memory.
-        head = self._head
-        following = (head + 1) % _EDGES
+        # A handler that micropython.schedule runs: latch and wake, no decision.
+        following = (self._head + 1) % _EDGES
         if following == self._tail:
             self.dropped += 1
         else:
-            level = pin.value() == self._active
-            self._levels[head] = level
-            self._times_ms[head] = self._ticks_ms()
+            self._edges[self._head] = self._ticks_ms() << 1 | (pin.value() == self._active)
             self._head = following
-            if level:
-                self.presses += 1
         self._flag.set()
 
 
 class Board:
     """Constructing it claims the pins. `ticks_ms` stamps the button's edges."""
 
-    def __init__(self, name, ticks_ms, folder="/boards"):
-        parts = self._map(name, folder)
-        self.name = parts["name"]
-        self.boot_ms = parts["boot_ms"]
+    def __init__(self, name, ticks_ms):
+        try:
+            with open("/boards/%s.json" % name) as file:
+                parts = json.load(file)
+        except OSError:
+            there = ", ".join([entry[:-5] for entry in os.listdir("/boards")])
+            raise BoardError("config.json: board %s is unknown; there is: %s" % (name, there))
         self.nvs = NVS()
         self.rtc_memory = RTCMemory()
-        self.button = Button(parts["button"], ticks_ms)
-        self.vibration = Output(parts.get("vibration"))
-        self.light = Output(parts.get("light"))
+        self.button = ButtonPin(parts["button"], ticks_ms)
+        self.vibration = _output(parts.get("vibration"))
+        self.light = _output(parts.get("light"))
         gnss = parts["gnss"]
-        self.gnss_power = Output(gnss.get("power"))
+        self.gnss_power = _output(gnss.get("power"))
         self.gnss_uart = machine.UART(
-            gnss["uart"], baudrate=gnss["baud"], tx=gnss["tx"], rx=gnss["rx"], rxbuf=_GNSS_RX_BYTES, timeout=0
+            gnss["uart"], gnss["baud"], tx=gnss["tx"], rx=gnss["rx"], rxbuf=_GNSS_RX_BYTES, timeout=0
         )
-        battery = parts["battery"]
-        self._battery = machine.ADC(machine.Pin(battery["pin"]))
-        self._ratio_e3 = battery["ratio_e3"]
+        self.station = network.WLAN(network.STA_IF)
+        self.restart = machine.reset
+        self._adc = machine.ADC(machine.Pin(parts["battery"]["pin"]))
+        self._ratio_e3 = parts["battery"]["ratio_e3"]
 
     def battery_mv(self):
         """Return the battery's voltage in mV."""
-        return self._battery.read_uv() // 1000 * self._ratio_e3 // 1000
+        return self._adc.read_uv() * self._ratio_e3 // 1000000
 
     @staticmethod
     def set_rtc(year, month, day, hour, minute, second):
@@ -165,27 +148,7 @@ class Board:
         machine.RTC().datetime((year, month, day, 0, hour, minute, second, 0))
 
     @staticmethod
-    def station():
-        """Return the chip's Wi-Fi station interface."""
-        return network.WLAN(network.STA_IF)
-
-    @staticmethod
-    def restart():
-        """Start again from nothing but flash and RTC memory."""
-        machine.reset()
-
-    @staticmethod
     def start_reason():
-        """Return why this start happened, in words. A brown-out reads as power on."""
-        return _RESETS.get(machine.reset_cause(), "unknown")
-
-    @staticmethod
-    def _map(name, folder):
-        try:
-            with open("%s/%s.json" % (folder, name)) as file:
-                return json.load(file)
-        except OSError:
-            there = sorted([entry[:-5] for entry in os.listdir(folder) if entry.endswith(".json")])
-            raise BoardError('config.json: board "%s" is unknown; there are: %s' % (name, ", ".join(there)))
-        except (ValueError, KeyError) as error:
-            raise BoardError("boards/%s.json: %s" % (name, error))
+        """Return why this start happened. A brown-out reads as power on."""
+        reasons = ("unknown", "power on", "hard reset", "watchdog", "deep sleep", "soft reset")
+        return reasons[machine.reset_cause()]

@@ -5,12 +5,12 @@ Who this tag is and what it has counted: id, root and keys; epoch and seq. Two s
     counters = Counters(nvs, journal, rtc, random_bits)
     counters.next_cti()                         # 8 bytes that name one message and no other, ever
 
-`nvs` and `rtc` are the board's: nvs.read(name) -> bytes or None, nvs.write(name, data); rtc.read() -> bytes,
-rtc.write(data). `journal` keeps records on LittleFS. Each store is written and read for itself: damage to one of
-them costs nothing, damage to both makes an epoch up (flag 8), because a lost counter must not silence a child.
+`nvs` and `journal` (records on LittleFS) are the two stores; `rtc` has read() and write(data) of RTC memory. Each
+store is written and read for itself: damage to one of them costs nothing, damage to both makes an epoch up (flag 8),
+because a lost counter must not silence a child.
 """
 
-import binascii
+from binascii import crc32, hexlify
 from collections import namedtuple
 
 from hkdf import hkdf_sha256
@@ -18,7 +18,7 @@ from hkdf import hkdf_sha256
 _IDENTITY = "identity"
 _EPOCH = "epoch"
 _RTC_MAGIC = b"OB1"
-_MAX_EPOCH = 0x7FFFFFFF
+_RTC_BYTES = 16
 
 # tag: the id as 16 hex digits; kid: id and generation, 9 bytes; password: the broker key as 64 hex digits
 Identity = namedtuple("Identity", ("tag", "kid", "up", "down", "password"))
@@ -28,41 +28,44 @@ class IdentityError(Exception):
     """No store holds an identity: the tag was never provisioned, or both were lost."""
 
 
+def _sealed(body):
+    return body + crc32(body).to_bytes(4, "big")
+
+
+def _whole(data, size):
+    """`data` without its CRC-32, if it has `size` bytes and the CRC is right; else None."""
+    if not data or len(data) != size or _sealed(data[:-4]) != data:
+        return None
+    return data[:-4]
+
+
 def pack(tag_id, root, generation):
     """Return an identity as the stores keep it: 8 bytes id, 32 bytes root, 1 byte generation, CRC-32."""
-    body = tag_id + root + bytes((generation,))
-    return body + binascii.crc32(body).to_bytes(4, "big")
-
-
-def _unpack(data):
-    if data is None or len(data) != 45 or binascii.crc32(data[:-4]).to_bytes(4, "big") != data[-4:]:
-        return None
-    return data
+    return _sealed(tag_id + root + bytes((generation,)))
 
 
 def derive(tag_id, root, generation):
     """Return the Identity of these secrets (docs/protocol.md section 2)."""
-    keys = [
-        hkdf_sha256(root, tag_id, info) for info in (b"obereg/1 up", b"obereg/1 down", b"obereg/1 broker")
-    ]
-    tag = str(binascii.hexlify(tag_id), "ascii")
-    return Identity(
-        tag, tag_id + bytes((generation,)), keys[0], keys[1], str(binascii.hexlify(keys[2]), "ascii")
-    )
+    up, down, broker = [hkdf_sha256(root, tag_id, b"obereg/1 " + use) for use in (b"up", b"down", b"broker")]
+    return Identity(_hex(tag_id), tag_id + bytes((generation,)), up, down, _hex(broker))
+
+
+def _hex(data):
+    return str(hexlify(data), "ascii")
 
 
 def load(nvs, journal):
     """Return the Identity that either store holds, mending the other; IdentityError if neither does."""
-    in_nvs = _unpack(nvs.read(_IDENTITY))
-    in_journal = _unpack(journal.get(_IDENTITY))
-    data = in_nvs or in_journal
-    if data is None:
-        raise IdentityError("no identity in NVS nor in /data: this tag must be provisioned")
-    if in_nvs is None:
-        nvs.write(_IDENTITY, data)
-    if in_journal is None:
-        journal.put(_IDENTITY, data)
-    return derive(data[:8], data[8:40], data[40])
+    for store, other in ((nvs, journal), (journal, nvs)):
+        body = _whole(store.get(_IDENTITY), 45)
+        if body:
+            if _whole(other.get(_IDENTITY), 45) is None:
+                try:
+                    other.put(_IDENTITY, _sealed(body))
+                except Exception:  # noqa: BLE001 - it can be mended at the next start
+                    pass
+            return derive(body[:8], body[8:40], body[40])
+    raise IdentityError("no identity in NVS nor in /data: this tag must be provisioned")
 
 
 class Counters:
@@ -74,16 +77,18 @@ class Counters:
     """
 
     def __init__(self, nvs, journal, rtc, random_bits):
-        self._nvs = nvs
-        self._journal = journal
+        self._stores = (nvs, journal)
         self._rtc = rtc
-        self.regenerated = False
-        self.clock_trusted = False
-        kept = max(self._from(nvs.read(_EPOCH)), self._from(journal.get(_EPOCH)))
+        self.regenerated = self.clock_trusted = False
+        kept = -1
+        for store in self._stores:
+            body = _whole(store.get(_EPOCH), 8)
+            if body:
+                kept = max(kept, int.from_bytes(body, "big"))
         if not self._resume(kept):
             self.epoch = kept + 1
             self.seq = 0
-            if kept < 0 or kept >= _MAX_EPOCH or not self._persist():
+            if not 0 < self.epoch < 1 << 31 or not self._persist():
                 self.regenerated = True
                 self.epoch = random_bits(31) or 1
                 self._persist()
@@ -93,47 +98,39 @@ class Counters:
         """Return the identity of the next message. RTC memory has it before the caller does."""
         self.seq += 1
         self.save()
-        return self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
+        return self._cti()
 
     def save(self):
-        body = _RTC_MAGIC + self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
-        body += bytes(((1 if self.clock_trusted else 0) | (2 if self.regenerated else 0),))
-        self._rtc.write(body + binascii.crc32(body).to_bytes(4, "big"))
+        """Write epoch, seq and flags to RTC memory."""
+        flags = (1 if self.clock_trusted else 0) | (2 if self.regenerated else 0)
+        self._rtc.write(_sealed(_RTC_MAGIC + self._cti() + bytes((flags,))))
 
-    @staticmethod
-    def _from(data):
-        """An epoch as a store keeps it: u32 and CRC-32. -1 for none."""
-        if data is None or len(data) != 8 or binascii.crc32(data[:4]).to_bytes(4, "big") != data[4:]:
-            return -1
-        return int.from_bytes(data[:4], "big")
+    def _cti(self):
+        return self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
 
     def _resume(self, kept):
-        record = self._rtc.read()[:16]
-        if len(record) != 16 or record[:3] != _RTC_MAGIC:
+        """Go on where RTC memory says, unless a store has seen a start that it has not."""
+        body = _whole(self._rtc.read()[:_RTC_BYTES], _RTC_BYTES)
+        if body is None or body[:3] != _RTC_MAGIC:
             return False
-        if binascii.crc32(record[:12]).to_bytes(4, "big") != record[12:]:
-            return False
-        epoch = int.from_bytes(record[3:7], "big")
-        # A store that is ahead has seen a start that RTC memory has not.
+        epoch = int.from_bytes(body[3:7], "big")
         if epoch < kept:
             return False
         self.epoch = epoch
-        self.seq = int.from_bytes(record[7:11], "big")
-        self.clock_trusted = bool(record[11] & 1)
-        self.regenerated = bool(record[11] & 2)
+        self.seq = int.from_bytes(body[7:11], "big")
+        self.clock_trusted = bool(body[11] & 1)
+        self.regenerated = bool(body[11] & 2)
         if epoch > kept:
             self._persist()
         return True
 
     def _persist(self):
         """Write the epoch to both stores; return whether at least one took it."""
-        raw = self.epoch.to_bytes(4, "big")
-        raw += binascii.crc32(raw).to_bytes(4, "big")
-        taken = 0
-        for write in (self._nvs.write, self._journal.put):
+        taken = False
+        for store in self._stores:
             try:
-                write(_EPOCH, raw)
-                taken += 1
+                store.put(_EPOCH, _sealed(self.epoch.to_bytes(4, "big")))
+                taken = True
             except Exception:  # noqa: BLE001 - OSError or JournalError: the other store has it, or nobody has
                 pass
-        return taken > 0
+        return taken

@@ -4,73 +4,41 @@ The life of an incident, as a table, and the record of it that stays on flash.
 The table is the whole behaviour: what is not in it is refused with IncidentError. A level comes from a right ack of
 the desk and from nothing else, so "coming" is reached only when a person has said so.
 
-    state, signal = step(CALLING, "received")      # ("received", "received")
+    step("calling", "received")      # ("received", "received"): the next state, the signal felt or ""
+
+States: idle (nothing is wrong), calling (a press is out, nobody has answered), received (the desk has it on disk),
+seen (a person's device has shown it), coming (a person is on the way).
 """
 
 from collections import namedtuple
 
 import cbor
-import signals
 
-# Nothing is wrong.
-IDLE = "idle"
-# A press is out; nobody has answered yet.
-CALLING = "calling"
-# The desk has it on disk.
-RECEIVED = "received"
-# A person's device has shown it.
-SEEN = "seen"
-# A person is on the way.
-COMING = "coming"
+# state, event, next state, signal. `open` stands for any state but idle, `=` for the same state, `-` for no signal.
+# A later "coming" is felt again: another person has taken it. Whatever else follows "coming" means that whoever was
+# coming is not, and nothing that was claimed may go on being felt.
+TABLE = """
+idle press calling sent_off
+open press = sent_off
+open cancel = cancel
+open coming coming coming
+open closed idle closed
+calling received received received
+calling seen seen received
+calling declined received received
+received received received -
+received seen seen -
+received declined received -
+seen received received -
+seen seen seen -
+seen declined received -
+coming received received still_calling
+coming seen seen still_calling
+coming declined received still_calling
+"""
 
-# event of an ack, by its level (docs/protocol.md section 5)
-LEVEL_EVENTS = ("", "received", "seen", "coming", "closed", "declined")
-
-# state: {event: (next state, the signal felt or None)}
-TRANSITIONS = {
-    IDLE: {
-        "press": (CALLING, signals.SENT_OFF),
-    },
-    CALLING: {
-        "press": (CALLING, signals.SENT_OFF),
-        "cancel": (CALLING, signals.CANCEL),
-        "received": (RECEIVED, signals.RECEIVED),
-        "seen": (SEEN, signals.RECEIVED),
-        "coming": (COMING, signals.COMING),
-        # Somebody came and went while we heard nothing: what is left is that the desk knows.
-        "declined": (RECEIVED, signals.RECEIVED),
-        "closed": (IDLE, signals.CLOSED),
-    },
-    RECEIVED: {
-        "press": (RECEIVED, signals.SENT_OFF),
-        "cancel": (RECEIVED, signals.CANCEL),
-        "received": (RECEIVED, None),
-        "seen": (SEEN, None),
-        "coming": (COMING, signals.COMING),
-        "declined": (RECEIVED, None),
-        "closed": (IDLE, signals.CLOSED),
-    },
-    SEEN: {
-        "press": (SEEN, signals.SENT_OFF),
-        "cancel": (SEEN, signals.CANCEL),
-        "received": (RECEIVED, None),
-        "seen": (SEEN, None),
-        "coming": (COMING, signals.COMING),
-        "declined": (RECEIVED, None),
-        "closed": (IDLE, signals.CLOSED),
-    },
-    COMING: {
-        "press": (COMING, signals.SENT_OFF),
-        "cancel": (COMING, signals.CANCEL),
-        # Whoever was coming is not: nothing that was claimed may go on being felt.
-        "received": (RECEIVED, signals.STILL_CALLING),
-        "seen": (SEEN, signals.STILL_CALLING),
-        "declined": (RECEIVED, signals.STILL_CALLING),
-        # A later rev: another person has taken it. That is worth feeling again.
-        "coming": (COMING, signals.COMING),
-        "closed": (IDLE, signals.CLOSED),
-    },
-}
+# The event of an ack, by its level (docs/protocol.md section 5)
+EVENTS = (None, "received", "seen", "coming", "closed", "declined")
 
 
 class IncidentError(Exception):
@@ -78,16 +46,16 @@ class IncidentError(Exception):
 
 
 def step(state, event):
-    """Return (next state, signal or None) for `event` in `state`; IncidentError outside the table."""
-    try:
-        return TRANSITIONS[state][event]
-    except KeyError:
-        raise IncidentError("%s in %s" % (event, state))
+    """Return (next state, signal or "") for `event` in `state`; IncidentError outside the table."""
+    for row in TABLE.strip().split("\n"):
+        of, on, following, signal = row.split()
+        if on == event and (of == state or (of == "open" and state != "idle")):
+            return state if following == "=" else following, "" if signal == "-" else signal
+    raise IncidentError("%s in %s" % (event, state))
 
 
-# cti and digest name the first alert; rev is the highest applied; opened_utc_s may be None; flags are the alert's
-# own (test, epoch regenerated), said again in every message of the incident.
-Incident = namedtuple("Incident", ("state", "cti", "digest", "rev", "presses", "flags", "cancelled"))
+# cti and digest name the first alert; rev is the highest applied; presses: how often the button was pressed in it.
+Incident = namedtuple("Incident", ("state", "cti", "digest", "rev", "presses"))
 
 
 def pack(incident):
@@ -98,15 +66,11 @@ def pack(incident):
 def unpack(data):
     """Return the Incident in `data`, or raise IncidentError."""
     try:
-        fields = cbor.decode(data)
-    except cbor.CBORError as error:
-        raise IncidentError("incident record: %s" % error)
-    kinds = (str, bytes, bytes, int, int, int, bool)
-    if not isinstance(fields, list) or len(fields) != len(kinds):
-        raise IncidentError("incident record of another shape")
-    for field, kind in zip(fields, kinds):
-        if not isinstance(field, kind):
-            raise IncidentError("incident record with a field of another type")
-    if fields[0] not in TRANSITIONS or len(fields[1]) != 8 or len(fields[2]) != 8:
-        raise IncidentError("incident record with an unknown value")
-    return Incident(*fields)
+        incident = Incident(*cbor.decode(data))
+        step(incident.state, "press")
+        # Anything that is no integer has no sum with one.
+        if len(incident.cti) == len(incident.digest) == 8 and incident.rev + incident.presses >= 0:
+            return incident
+    except (cbor.CBORError, IncidentError, TypeError):
+        pass
+    raise IncidentError("the record on flash is damaged")

@@ -1,22 +1,29 @@
 """
 What is not yet settled, on flash.
 
-    outbox.add(Entry)        # on flash when it returns
+    outbox.add(entry)        # on flash when it returns
     outbox.pending()         # what to send, alerts first
     outbox.find(cti)
     outbox.settle(entry)     # a right ack has come: forget it
 
 The exact sealed bytes are kept, so that a restart says the same bytes again. State messages are not kept here: the
-newest one waits in RAM (`state`), and a newer one replaces it.
+link holds the newest one.
 """
 
-import binascii
+from binascii import hexlify, unhexlify
 
 import cbor
-from alert import KIND_ALERT, KIND_CANCEL
+
+try:
+    from micropython import const
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
 
 # Beyond this many, old position updates are thinned: the newer ones say more. Alerts never are.
-MAX_ENTRIES = 24
+_MAX_ENTRIES = const(24)
 
 
 class OutboxError(Exception):
@@ -25,8 +32,9 @@ class OutboxError(Exception):
 
 class Entry:
     """
-    One sealed message. `incident` is the cti of its incident's first alert (its own, for that alert); `pressed`
-    whether a press made it. The rest belongs to the link: when it was last sent, how often, when it is due.
+    One sealed message. `kind` 1 alert, 2 cancel, 3 update; `incident` is the cti of its incident's first alert (its
+    own, for that alert); `pressed` whether a press made it. The rest is the link's: over which session it was last
+    said, when it is due again.
     """
 
     def __init__(self, cti, kind, incident, pressed, token, digest):
@@ -36,13 +44,11 @@ class Entry:
         self.pressed = pressed
         self.token = token
         self.digest = digest
-        self.backoff = None
-        self.due_ms = None
-        self.session = None
+        self.backoff = self.due_ms = self.session = None
 
     def urgent(self):
         """Whether it goes before position updates and is never thinned."""
-        return self.pressed or self.kind in (KIND_ALERT, KIND_CANCEL)
+        return self.pressed or self.kind != 3
 
 
 class Outbox:
@@ -53,29 +59,33 @@ class Outbox:
         self._log = log
         self._entries = []
         for name in journal.names():
-            entry = self._read(name, digest)
-            if entry is None:
+            try:
+                kind, incident, pressed, token = cbor.decode(journal.get(name) or b"")
+                self._entries.append(Entry(unhexlify(name), kind, incident, pressed, token, digest(token)))
+            except (cbor.CBORError, ValueError, TypeError):
                 # Cut while it was written, or rotten: there are no whole bytes to say.
                 log.count("outbox.damaged")
                 journal.remove(name)
-            else:
-                self._entries.append(entry)
 
     def add(self, entry):
         """Keep the entry; on flash when it returns. OutboxError if flash refuses: then it is in RAM only."""
         self._entries.append(entry)
-        self._thin()
-        record = cbor.encode([entry.kind, entry.incident, entry.pressed, entry.token])
+        if len(self._entries) > _MAX_ENTRIES:
+            self._thin()
         try:
-            self._journal.put(self._name(entry.cti), record)
+            self._journal.put(
+                self._name(entry), cbor.encode([entry.kind, entry.incident, entry.pressed, entry.token])
+            )
         except Exception as error:  # noqa: BLE001 - whatever the flash says, the alert goes out
             self._log.count("outbox.not_on_flash")
             raise OutboxError("not on flash: %s" % error)
 
     def pending(self):
         """Return the unsettled entries, urgent ones first, each kind oldest first."""
-        urgent = [entry for entry in self._entries if entry.urgent()]
-        return urgent + [entry for entry in self._entries if not entry.urgent()]
+        entries = self._entries
+        return [entry for entry in entries if entry.urgent()] + [
+            entry for entry in entries if not entry.urgent()
+        ]
 
     def find(self, cti):
         """Return the unsettled entry of that identity, or None."""
@@ -87,25 +97,15 @@ class Outbox:
     def settle(self, entry):
         """Forget an entry: the desk has signed for it."""
         self._entries.remove(entry)
-        self._journal.remove(self._name(entry.cti))
+        self._journal.remove(self._name(entry))
 
     def _thin(self):
-        while len(self._entries) > MAX_ENTRIES:
-            old = [entry for entry in self._entries[:-1] if not entry.urgent()]
-            if not old:
+        for entry in self._entries[:-1]:
+            if not entry.urgent():
+                self._log.count("outbox.thinned")
+                self.settle(entry)
                 return
-            self._log.count("outbox.thinned")
-            self.settle(old[0])
-
-    def _read(self, name, digest):
-        data = self._journal.get(name)
-        try:
-            kind, incident, pressed, token = cbor.decode(data)
-            entry = Entry(binascii.unhexlify(name), kind, incident, pressed, token, digest(token))
-        except (cbor.CBORError, ValueError, TypeError):
-            return None
-        return entry if len(entry.cti) == 8 else None
 
     @staticmethod
-    def _name(cti):
-        return str(binascii.hexlify(cti), "ascii")
+    def _name(entry):
+        return str(hexlify(entry.cti), "ascii")

@@ -7,319 +7,292 @@ It joins the parts and owns no hardware: buttons, fixes and downlinks come in by
 through what it was given. Every decision about an incident is in incident.py's table.
 """
 
-import alert
-import button
 import clock
 import envelope
 import incident as life
-import signals
-from incident import Incident
+from alert import AlertError, Location, parse_down, up_claims
 from outbox import Entry, OutboxError
 
-# A fix that good is worth an update at once.
-GOOD_M = 50
-# A receiver speaks every second; what it said longer ago is history, not where the child is.
-LIVE_FIX_MS = 5000
-# Ticks tell ages of up to 6 days; long before that the last fix is of no use.
-MAX_FIX_AGE_MS = 86400000
-# When updates follow the press: at the first good fix or at 20 s, then every 10 s, after 10 min every 60 s.
-FIRST_UPDATE_MS = 20000
-UPDATE_MS = 10000
-SLOW_UPDATE_MS = 60000
-QUICK_FOR_MS = 600000
-# Not delivered after this long: a slow quiet tick says "still trying".
-STILL_TRYING_MS = 15000
-STILL_TRYING_EVERY_MS = 8000
-# A touch hurries the link along; without a press it may rest again.
-TOUCH_HURRY_MS = 10000
+try:
+    from micropython import const
+except ImportError:  # CPython
 
-_RECORD = "incident"
+    def const(value):
+        return value
+
+
+# docs/protocol.md section 4: kinds and flags
+_ALERT = const(1)
+_CANCEL = const(2)
+_UPDATE = const(3)
+_HEARTBEAT = const(4)
+_LINK_LOST = const(7)
+_EPOCH_REGENERATED = const(8)
+_DISCREET = const(16)
+
+# A fix that good is worth an update at once.
+_GOOD_M = const(50)
+# A receiver speaks every second; what it said longer ago is history, not where the child is.
+_LIVE_FIX_MS = const(5000)
+# Ticks tell ages of up to 6 days; long before that the last fix is of no use.
+_MAX_FIX_AGE_MS = const(86400000)
+# When updates follow the press: at the first good fix or at 20 s, then every 10 s, after 10 min every 60 s.
+_FIRST_UPDATE_MS = const(20000)
+_UPDATE_EVERY_MS = const(10000)
+_SLOW_UPDATE_MS = const(60000)
+_QUICK_FOR_MS = const(600000)
+# Not delivered after this long: a slow quiet tick says "still trying".
+_STILL_TRYING_MS = const(15000)
+_STILL_TRYING_EVERY_MS = const(8000)
+# A touch hurries the link along; without a press it may rest again.
+_TOUCH_HURRY_MS = const(10000)
 
 
 class Tag:
     """
-    `me` Identity, `counters` Counters, `utc` Clock, `fixes()` the receiver's Fix or None, `battery_mv()`,
-    `feel(signal)`, `gnss_power(on)`, `journal` for the incident's record, `discreet` from the configuration.
-    `link` is set once it exists: link and tag know each other.
+    `me` Identity, `counters` Counters, `utc` Clock, `journal` for the incident's record, `fix()` the receiver's Fix or
+    None, `battery_mv()`, `feel(signal)`, `gnss_power(on)`, `flags` said in every message (16: discreet). `link` is set
+    once it exists: link and tag know each other.
     """
 
-    def __init__(
-        self, me, counters, utc, fixes, battery_mv, feel, gnss_power, outbox, journal, log, discreet
-    ):
-        self._me = me
-        self._counters = counters
-        self._clock = utc
-        self._fixes = fixes
-        self._battery_mv = battery_mv
-        self._feel = feel
-        self._gnss_power = gnss_power
-        self._outbox = outbox
-        self._journal = journal
-        self._log = log
-        self._discreet = discreet
+    def __init__(self, me, counters, utc, outbox, journal, log, fix, battery_mv, feel, gnss_power, flags=0):
+        self.me = me
+        self.counters = counters
+        self.utc = utc
+        self.outbox = outbox
+        self.journal = journal
+        self.log = log
+        self.fix = fix
+        self.battery_mv = battery_mv
+        self.feel = feel
+        self.gnss_power = gnss_power
+        self.flags = flags | (_EPOCH_REGENERATED if counters.regenerated else 0)
         self.link = None
-        self._fix = None  # the last good one, whatever became of it since
-        self._nonce = None
-        self._state = None  # (cti, digest) of the state message that waits for its ack
-        self._incident = self._restore()
-        self._cancel_allowed = False
-        self._touched_ms = None
-        self._opened_ms = clock.ticks_ms()
-        self._update_ms = None  # when the next update is due; None: no incident
-        self._first_update = True
-        self._called_ms = None  # when the press was that is not delivered yet
-        self._tick_ms = None
-
-    def incident(self):
-        """Return the open Incident, or None."""
-        return self._incident
+        self.nonce = None  # the desk's last
+        self.state_id = None  # (cti, digest) of the state message that waits for its ack
+        self.last_fix = None  # the last live one, whatever became of it since
+        self.incident = self._restore()  # the open Incident, or None
+        self.began_ms = 0  # when it began, as far as this start knows
+        self.update_ms = 0  # when its next update is due
+        self.placed = False  # whether an update of it had a live fix
+        self.tick_ms = None  # when to say "still trying"; None: every press is delivered
+        self.touched_ms = None
+        self.may_cancel = False
 
     def start(self, reason):
         """After a start: say that we are here, and go on with what was open."""
-        self.heartbeat("start: %s" % reason)
-        if self._incident:
-            self._log.warning("tag", "an incident was open: going on")
+        self.heartbeat("start: " + reason)
+        if self.incident:
+            self.log.say("W", "tag: an incident was open, going on")
             now_ms = clock.ticks_ms()
             self._begin(now_ms)
-            if self._incident.state == life.CALLING:
-                self._call(now_ms)
+            if self.incident.state == "calling":
+                self.tick_ms = clock.later(now_ms, _STILL_TRYING_MS)
 
     def heartbeat(self, text=""):
         """Say a state message. It never holds a place."""
-        cti = self._counters.next_cti()
-        token = self._seal(alert.KIND_HEARTBEAT, cti, battery_mv=self._battery_mv(), text=text)
-        self._state = (cti, envelope.digest(token))
-        self.link.say_state(token)
+        cti = self.counters.next_cti()
+        token = self._seal(_HEARTBEAT, cti, battery_mv=self.battery_mv(), text=text)
+        self.state_id = (cti, envelope.digest(token))
+        self.link.state = token
+        self.link.kick()
 
     def will(self):
         """Return the sealed message that the broker says when the session is lost."""
-        return self._seal(alert.KIND_LINK_LOST, self._counters.next_cti())
+        return self._seal(_LINK_LOST, self.counters.next_cti())
 
     def on_button(self, event, at_ms):
-        """Take one event of the button."""
-        if event == button.TOUCH:
-            self._log.mark("touch", at_ms)
-            self._touched_ms = at_ms
+        """Take one event of lib/button.py."""
+        if event == "touch":
+            self.log.mark("touch", at_ms)
+            self.touched_ms = at_ms
             # A child that holds on in fear must not cancel with the grip that called.
-            self._cancel_allowed = self._incident is not None
-            self._gnss_power(True)
+            self.may_cancel = self.incident is not None
+            self.gnss_power(True)
             self.link.urgent(True)
-            self._feel(signals.TOUCH)
-        elif event == button.PRESSED:
+            self.feel("touch")
+        elif event == "pressed":
             self._press(at_ms)
-        elif event == button.LONG:
-            if self._incident and self._cancel_allowed:
-                self._cancel()
-        elif event == button.STUCK:
-            self._log.warning("tag", "the button is stuck")
+        elif event == "long" and self.may_cancel and self.incident:
+            self._say(_CANCEL)
+            self._step(self.incident, "cancel")
+        elif event == "stuck":
             self.heartbeat("button stuck for 30 s")
 
     def on_down(self, token):
         """Take one payload from our own topic: act on it if everything about it is right, else count it."""
         try:
-            said = alert.parse_down(envelope.open(token, self._me.down, self._me.kid))
-        except (envelope.EnvelopeError, alert.AlertError) as error:
-            self._log.count("down.refused")
-            self._log.warning("tag", "downlink refused: %s" % error)
+            ack = parse_down(envelope.open(token, self.me.down, self.me.kid))
+        except (envelope.EnvelopeError, AlertError) as error:
+            self._refuse("down.refused", error)
             return
-        if isinstance(said, alert.Command):
-            self._log.count("down.command_refused")
-            self._log.warning("tag", "this version knows no command")
+        if ack.level is None:
+            self._refuse("down.command", "this version knows no command")
             return
-        entry = self._outbox.find(said.of)
-        if said.level is None:
-            right = self._state == (said.of, said.digest)
+        entry = self.outbox.find(ack.of)
+        opened = self.incident
+        if ack.level == 0:
+            right = self.state_id == (ack.of, ack.digest)
         elif entry:
-            right = entry.digest == said.digest
+            right = entry.digest == ack.digest
         else:
-            opened = self._incident
-            right = opened is not None and (opened.cti, opened.digest) == (said.of, said.digest)
+            right = opened is not None and opened[1:3] == (ack.of, ack.digest)
         if not right:
-            # A repeat of what was settled long ago, or not meant for us: nothing is felt.
-            self._log.count("down.not_ours")
+            self._refuse("down.not_ours", "it names nothing of ours that is open")
             return
-        self._nonce = said.nonce
-        if self._clock.learn(said.iat_s) and not self._counters.clock_trusted:
-            self._counters.clock_trusted = True
-            self._counters.save()
-        if said.level is None:
-            self._state = None
-            self.link.state_settled()
-        else:
-            self._on_ack(said, entry)
+        self.nonce = ack.nonce
+        self.on_time(ack.iat_s)
+        if ack.level == 0:
+            self.state_id = self.link.state = None
+            return
+        ours = opened and opened.cti == (entry.incident if entry else ack.of)
+        signal = None
+        if ours and ack.rev > opened.rev:
+            opened = life.Incident(*opened[:3], ack.rev, opened.presses)
+            signal = self._step(opened, life.EVENTS[ack.level])
+        if entry:
+            self.outbox.settle(entry)
+            if entry.pressed:
+                self.tick_ms = None
+                if ours and not signal and self.incident:
+                    # Another press within the incident has arrived: the child learns it as it learnt of the first.
+                    self._felt("received")
 
     def on_time(self, utc_s):
-        """The receiver says what time it is."""
-        if self._clock.utc_s() is None and self._clock.learn(utc_s):
-            self._counters.clock_trusted = True
-            self._counters.save()
+        """The desk or the receiver says what time it is."""
+        if self.utc.learn(utc_s) and not self.counters.clock_trusted:
+            self.counters.clock_trusted = True
+            self.counters.save()
 
     def tick(self, now_ms):
         """Do what time brings: updates, the "still trying" tick, rest after a touch that was no press."""
         fix = self._live_fix(now_ms)
-        if self._incident is None:
-            if self._touched_ms is not None and clock.since(now_ms, self._touched_ms) > TOUCH_HURRY_MS:
+        if self.incident is None:
+            if self.touched_ms is not None and clock.since(now_ms, self.touched_ms) > _TOUCH_HURRY_MS:
                 self._rest()
             return
-        if self._called_ms is not None and clock.since(now_ms, self._tick_ms) >= 0:
-            self._tick_ms = clock.later(now_ms, STILL_TRYING_EVERY_MS)
-            self._feel(signals.STILL_TRYING)
-        good = self._first_update and fix is not None and fix.accuracy_m <= GOOD_M
-        if good and clock.since(fix.at_ms, self._opened_ms) > 0 or clock.since(now_ms, self._update_ms) >= 0:
-            self._update(now_ms, fix)
+        if self.tick_ms is not None and clock.since(now_ms, self.tick_ms) >= 0:
+            self.tick_ms = clock.later(now_ms, _STILL_TRYING_EVERY_MS)
+            self.feel("still_trying")
+        first = (
+            fix
+            and not self.placed
+            and fix.accuracy_m <= _GOOD_M
+            and clock.since(fix.at_ms, self.began_ms) > 0
+        )
+        if first or clock.since(now_ms, self.update_ms) >= 0:
+            quick = fix and clock.since(now_ms, self.began_ms) < _QUICK_FOR_MS
+            # Without a fix there is little to say, but each uplink is answered with the incident's present level: a
+            # "coming" that was lost on its way must not wait for a sky.
+            self.update_ms = clock.later(now_ms, _UPDATE_EVERY_MS if quick else _SLOW_UPDATE_MS)
+            self.placed = self.placed or fix is not None
+            self._say(_UPDATE)
+            self.log.mark("position update" if fix else "update without a position")
 
     def _press(self, at_ms):
-        self._log.mark("latched")
-        opened = self._incident
-        flags = alert.FLAG_EPOCH_REGENERATED if self._counters.regenerated else 0
-        if opened is None:
-            entry = self._say(alert.KIND_ALERT, None, 1, flags, True)
-            opened = Incident(life.IDLE, entry.cti, entry.digest, 0, 0, flags, False)
+        self.log.mark("latched")
+        opened = self.incident
+        entry = self._say(_UPDATE if opened else _ALERT, True)
+        self.log.mark("on flash")
+        self.tick_ms = clock.later(at_ms, _STILL_TRYING_MS)
+        if not opened:
+            opened = life.Incident("idle", entry.cti, entry.digest, 0, 0)
             self._begin(at_ms)
-        else:
-            self._say(alert.KIND_UPDATE, opened, opened.presses + 1, opened.flags, True)
-        self._log.mark("on flash")
-        self._call(at_ms)
-        self.link.urgent(True)
-        self._step(Incident(*opened[:4], opened.presses + 1, *opened[5:]), "press")
-
-    def _cancel(self):
-        opened = self._incident
-        self._say(alert.KIND_CANCEL, opened, opened.presses, opened.flags, False)
-        self._log.mark("cancel said")
-        self.link.kick()
-        self._step(Incident(*opened[:6], True), "cancel")
-
-    def _update(self, now_ms, fix):
-        quick = clock.since(now_ms, self._opened_ms) < QUICK_FOR_MS
-        # Without a fix there is little to say, but each uplink is answered with the incident's present level: a
-        # "coming" that was lost on its way must not wait for a sky.
-        pause_ms = UPDATE_MS if quick and fix is not None else SLOW_UPDATE_MS
-        self._update_ms = clock.later(now_ms, pause_ms)
-        if fix is not None:
-            self._first_update = False
-        opened = self._incident
-        self._say(alert.KIND_UPDATE, opened, opened.presses, opened.flags, False)
-        self._log.mark("position update" if fix is not None else "update without a position")
-        self.link.kick()
-
-    def _on_ack(self, ack, entry):
-        opened = self._incident
-        ours = opened is not None and opened.cti == (entry.incident if entry else ack.of)
-        state = opened.state if ours else None
-        felt = None
-        if ours and ack.rev > opened.rev:
-            felt = self._step(Incident(*opened[:3], ack.rev, *opened[4:]), life.LEVEL_EVENTS[ack.level])
-        if entry is None:
-            return
-        self._outbox.settle(entry)
-        if not entry.pressed:
-            return
-        self._called_ms = None
-        if ours and felt is None and state != life.IDLE and self._incident is not None:
-            # Another press within the incident has arrived: the child learns it as it learnt of the first.
-            self._felt(signals.RECEIVED)
+        self._step(life.Incident(*opened[:4], opened.presses + 1), "press")
 
     def _step(self, opened, event):
-        """Move the incident through the table; return the signal felt, if any."""
+        """Move the incident through the table; return the signal felt, or ""."""
         state, signal = life.step(opened.state, event)
         if signal:
             self._felt(signal)
-        self._log.info("tag", "%s -> %s" % (opened.state, state))
-        if state == life.IDLE:
-            self._incident = None
-            self._journal.remove(_RECORD)
-            self._log.mark("closed")
-            self._called_ms = None
+        if state == "idle":
+            self.incident = self.tick_ms = None
+            self.journal.remove("incident")
             self._rest()
         else:
-            self._incident = Incident(state, *opened[1:])
+            self.incident = life.Incident(state, *opened[1:])
             try:
-                self._journal.put(_RECORD, life.pack(self._incident))
+                self.journal.put("incident", life.pack(self.incident))
             except Exception as error:  # noqa: BLE001 - flash refuses: the incident goes on in RAM
-                self._log.count("incident.not_on_flash")
-                self._log.error("tag", str(error))
+                self._refuse("incident.not_on_flash", error)
         return signal
 
     def _felt(self, signal):
-        self._log.mark("felt %s" % signal)
-        self._feel(signal)
+        self.log.mark("felt " + signal)
+        self.feel(signal)
 
-    def _call(self, at_ms):
-        """A press is not delivered yet."""
-        self._called_ms = at_ms
-        self._tick_ms = clock.later(at_ms, STILL_TRYING_MS)
+    def _refuse(self, counter, why):
+        self.log.count(counter)
+        self.log.say("W", "tag: %s: %s" % (counter, why))
 
     def _begin(self, at_ms):
         """An incident is open from now on: fixes, updates, a link in a hurry."""
-        self._opened_ms = at_ms
-        self._update_ms = clock.later(at_ms, FIRST_UPDATE_MS)
-        self._first_update = True
-        self._gnss_power(True)
+        self.began_ms = at_ms
+        self.update_ms = clock.later(at_ms, _FIRST_UPDATE_MS)
+        self.placed = False
+        self.gnss_power(True)
         self.link.urgent(True)
 
     def _rest(self):
-        self._touched_ms = None
-        self._update_ms = None
-        self._gnss_power(False)
+        self.touched_ms = None
+        self.gnss_power(False)
         self.link.urgent(False)
 
-    def _say(self, kind, opened, presses, flags, pressed):
-        """Seal a message of the incident and put it into the outbox; return its entry."""
-        cti = self._counters.next_cti()
+    def _say(self, kind, pressed=False):
+        """Seal a message of the incident, put it into the outbox, hurry the link; return its entry."""
+        opened = self.incident
+        cti = self.counters.next_cti()
         token = self._seal(
             kind,
             cti,
             location=self._location(),
-            incident=opened.cti if opened else None,
-            battery_mv=self._battery_mv() if kind == alert.KIND_ALERT else None,
-            flags=flags,
-            presses=presses,
+            incident=opened and opened.cti,
+            # Battery is said once an incident and in heartbeats: every byte of an update is sent for hours.
+            battery_mv=None if opened else self.battery_mv(),
+            presses=(opened.presses if opened else 0) + (1 if pressed else 0),
         )
         entry = Entry(cti, kind, opened.cti if opened else cti, pressed, token, envelope.digest(token))
         try:
-            self._outbox.add(entry)
+            self.outbox.add(entry)
         except OutboxError as error:
-            self._log.error("tag", str(error))
+            self._refuse("alert.in_ram_only", error)
+        self.link.kick()
         return entry
 
-    def _seal(self, kind, cti, flags=0, **said):
-        if self._discreet:
-            flags |= alert.FLAG_DISCREET
-        said["rev"] = self._incident.rev if self._incident else 0
-        claims = alert.up_claims(kind, cti, iat_s=self._clock.utc_s(), flags=flags, nonce=self._nonce, **said)
-        return envelope.seal(claims, self._me.up, self._me.kid)
+    def _seal(self, kind, cti, **said):
+        rev = self.incident.rev if self.incident else 0
+        claims = up_claims(kind, cti, self.utc.utc_s(), flags=self.flags, nonce=self.nonce, rev=rev, **said)
+        return envelope.seal(claims, self.me.up, self.me.kid)
 
     def _location(self):
         now_ms = clock.ticks_ms()
         self._live_fix(now_ms)
-        fix = self._fix
-        if fix is None:
-            return None
-        age_s = max(0, clock.since(now_ms, fix.at_ms)) // 1000
-        return alert.Location(fix.lat_e7, fix.lon_e7, fix.accuracy_m, age_s)
+        fix = self.last_fix
+        if fix:
+            age_s = max(0, clock.since(now_ms, fix.at_ms)) // 1000
+            return Location(fix.lat_e7, fix.lon_e7, fix.accuracy_m, age_s)
+        return None
 
     def _live_fix(self, now_ms):
         """Return the receiver's fix if it is of now, and remember it; forget what is too old to say."""
-        fix = self._fixes()
-        if fix is not None and clock.since(now_ms, fix.at_ms) <= LIVE_FIX_MS:
-            self._fix = fix
+        fix = self.fix()
+        if fix and clock.since(now_ms, fix.at_ms) <= _LIVE_FIX_MS:
+            self.last_fix = fix
             return fix
-        if self._fix is not None and clock.since(now_ms, self._fix.at_ms) > MAX_FIX_AGE_MS:
-            self._fix = None
+        if self.last_fix and clock.since(now_ms, self.last_fix.at_ms) > _MAX_FIX_AGE_MS:
+            self.last_fix = None
         return None
 
     def _restore(self):
         """The incident that was open before this start: its record, or an alert in the outbox without one."""
-        data = self._journal.get(_RECORD)
-        if data is not None:
+        data = self.journal.get("incident")
+        if data:
             try:
                 return life.unpack(data)
             except life.IncidentError as error:
-                self._log.count("incident.damaged")
-                self._log.error("tag", str(error))
-        for entry in self._outbox.pending():
-            if entry.kind == alert.KIND_ALERT:
+                self._refuse("incident.damaged", error)
+        for entry in self.outbox.pending():
+            if entry.kind == _ALERT:
                 # Cut between the alert and its record, or the record rotted.
-                return Incident(life.CALLING, entry.cti, entry.digest, 0, 1, 0, False)
+                return life.Incident("calling", entry.cti, entry.digest, 0, 1)
         return None

@@ -14,11 +14,21 @@ It does not know bignums, indefinite lengths, half and single floats or simple v
 
 from collections import namedtuple
 
+try:
+    from micropython import const
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
+
 Tag = namedtuple("Tag", ("number", "value"))
 Float64 = namedtuple("Float64", ("raw",))
+# Simple values 20, 21 and 22 (RFC 8949 section 3.3)
+_SIMPLE = (False, True, None)
 
 # Deeper than anything the protocol says, shallower than what overflows the ESP32's stack.
-MAX_DEPTH = 8
+_MAX_DEPTH = const(8)
 
 
 class CBORError(Exception):
@@ -59,38 +69,34 @@ def float64(numerator, denominator):
 def _head(major, n):
     if n < 24:
         return bytes((major << 5 | n,))
-    for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if n < 1 << 8 * size:
-            return bytes((major << 5 | info,)) + n.to_bytes(size, "big")
-    raise CBORError("an integer over 64 bits")
+    for info in range(4):
+        if n < 1 << (8 << info):
+            return bytes((major << 5 | 24 + info,)) + n.to_bytes(1 << info, "big")
+    raise CBORError("over 64 bits")
 
 
 def encode(value):
     """Return the deterministic encoding of `value`, or raise CBORError."""
-    if value is False:
-        return b"\xf4"
-    if value is True:
-        return b"\xf5"
-    if value is None:
-        return b"\xf6"
-    # Before tuple: both are namedtuples.
+    for i in range(3):
+        if value is _SIMPLE[i]:
+            return bytes((0xF4 + i,))
     if isinstance(value, Float64):
         return b"\xfb" + value.raw
     if isinstance(value, Tag):
         return _head(6, value.number) + encode(value.value)
     if isinstance(value, int):
         return _head(0, value) if value >= 0 else _head(1, -1 - value)
-    if isinstance(value, (bytes, bytearray)):
-        return _head(2, len(value)) + bytes(value)
+    if isinstance(value, bytes):
+        return _head(2, len(value)) + value
     if isinstance(value, str):
-        raw = value.encode()
-        return _head(3, len(raw)) + raw
-    if isinstance(value, (tuple, list)):
+        value = value.encode()
+        return _head(3, len(value)) + value
+    if isinstance(value, list):
         return _head(4, len(value)) + b"".join([encode(item) for item in value])
     if isinstance(value, dict):
         pairs = sorted([(encode(key), encode(value[key])) for key in value])
         return _head(5, len(pairs)) + b"".join([key + item for key, item in pairs])
-    raise CBORError("no CBOR for %s" % type(value))
+    raise CBORError("no CBOR for this type")
 
 
 def decode(data):
@@ -109,16 +115,16 @@ def _take(data, start, size):
 
 
 def _item(data, at, depth):
-    if depth > MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise CBORError("nested too deep")
     initial, at = _take(data, at, 1)
     major = initial[0] >> 5
     n = initial[0] & 31
     if major == 7:
         return _simple(data, at, n)
+    if n > 27:
+        raise CBORError("reserved or indefinite")
     if n >= 24:
-        if n > 27:
-            raise CBORError("reserved or indefinite length")
         size = 1 << (n - 24)
         raw, at = _take(data, at, size)
         n = int.from_bytes(raw, "big")
@@ -142,13 +148,13 @@ def _item(data, at, depth):
     # Every element takes a byte at least: a count beyond that is a lie, and would be a long loop.
     if n > len(data) - at:
         raise CBORError("cut short")
-    if major == 4:
-        items = []
-        for _ in range(n):
-            value, at = _item(data, at, depth + 1)
-            items.append(value)
-        return items, at
-    return _map(data, at, n, depth)
+    if major == 5:
+        return _map(data, at, n, depth)
+    items = []
+    for _ in range(n):
+        value, at = _item(data, at, depth + 1)
+        items.append(value)
+    return items, at
 
 
 def _map(data, at, n, depth):
@@ -158,10 +164,10 @@ def _map(data, at, n, depth):
         start = at
         key, at = _item(data, at, depth + 1)
         if isinstance(key, bool) or not isinstance(key, (int, str, bytes)):
-            raise CBORError("a map key of another type")
+            raise CBORError("a key of this type")
         raw = data[start:at]
         if raw <= last:
-            raise CBORError("map keys out of order or twice")
+            raise CBORError("keys out of order or twice")
         last = raw
         result[key], at = _item(data, at, depth + 1)
     return result, at
@@ -170,11 +176,7 @@ def _map(data, at, n, depth):
 def _simple(data, at, n):
     if n == 27:
         raw, at = _take(data, at, 8)
-        return Float64(bytes(raw)), at
-    if n == 20:
-        return False, at
-    if n == 21:
-        return True, at
-    if n == 22:
-        return None, at
-    raise CBORError("a simple value or float that is not used here")
+        return Float64(raw), at
+    if 20 <= n <= 22:
+        return _SIMPLE[n - 20], at
+    raise CBORError("a simple value or float of another size")

@@ -11,24 +11,32 @@ The RTC is never set back, and never below the build time: TLS needs a year that
 
 import time
 
-_RING = 1 << 30
-_HALF = 1 << 29
+try:
+    from micropython import const
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
+
+_RING = const(1 << 30)
+_HALF = const(1 << 29)
 # The ESP32 counts from 2000, CPython and the plain Unix port from 1970.
 _EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
 # A jump by less is the clock's own inaccuracy, not news.
-_SLACK_S = 2
+_SLACK_S = const(2)
 
-if hasattr(time, "ticks_ms"):
+try:
+    from time import ticks_ms as _ticks_ms
+except ImportError:  # CPython
 
-    def ticks_ms():
-        """Milliseconds since some moment, in a ring of 2**30."""
-        return time.ticks_ms() % _RING
+    def _ticks_ms():
+        return time.monotonic_ns() // 1000000
 
-else:  # CPython
 
-    def ticks_ms():
-        """Milliseconds since some moment, in a ring of 2**30."""
-        return time.monotonic_ns() // 1000000 % _RING
+def ticks_ms():
+    """Milliseconds since some moment, in a ring of 2**30."""
+    return _ticks_ms() % _RING
 
 
 def since(now_ms, then_ms):

@@ -40,6 +40,13 @@ def _mac(key, protected, payload):
     return hmac_sha256(key, cbor.encode(["MAC0", protected, b"", payload]))
 
 
+def _decode(data):
+    try:
+        return cbor.decode(data)
+    except cbor.CBORError as error:
+        raise EnvelopeError(str(error))
+
+
 def seal(claims, key, kid):
     """Return the sealed bytes of `claims` (a dict). CBORError if a value has no CBOR form."""
     protected = _protected(kid)
@@ -51,30 +58,22 @@ def seal(claims, key, kid):
 
 def open(token, key, kid):
     """Return the claims of `token` as a dict, or raise EnvelopeError. Nothing is decoded before the MAC is right."""
-    try:
-        outer = cbor.decode(token)
-    except cbor.CBORError as error:
-        raise EnvelopeError("not CBOR: %s" % error)
-    if not isinstance(outer, cbor.Tag) or outer.number != _CWT:
-        raise EnvelopeError("not a CWT")
-    inner = outer.value
-    if not isinstance(inner, cbor.Tag) or inner.number != _MAC0:
-        raise EnvelopeError("not a COSE_Mac0")
-    parts = inner.value
-    if not isinstance(parts, list) or len(parts) != 4:
+    value = _decode(token)
+    for number in (_CWT, _MAC0):
+        if not isinstance(value, cbor.Tag) or value.number != number:
+            raise EnvelopeError("no tag %d" % number)
+        value = value.value
+    if not isinstance(value, list) or len(value) != 4:
         raise EnvelopeError("not four parts")
-    protected, unprotected, payload, mac = parts
-    if not (isinstance(payload, bytes) and isinstance(mac, bytes)) or unprotected != {}:
+    protected, unprotected, payload, mac = value
+    if not isinstance(payload, bytes) or not isinstance(mac, bytes) or unprotected != {}:
         raise EnvelopeError("parts of other types")
     # The one header that is right is known beforehand: comparing bytes leaves nothing to interpret.
     if protected != _protected(kid):
         raise EnvelopeError("another algorithm or key id")
     if not equal(mac, _mac(key, protected, payload)):
         raise EnvelopeError("wrong MAC")
-    try:
-        claims = cbor.decode(payload)
-    except cbor.CBORError as error:
-        raise EnvelopeError("claims are not CBOR: %s" % error)
+    claims = _decode(payload)
     if not isinstance(claims, dict):
         raise EnvelopeError("claims are not a map")
     return claims

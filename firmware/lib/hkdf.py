@@ -6,11 +6,15 @@ MicroPython has hashlib.sha256 and neither hmac nor hkdf.
 
 import hashlib
 
-_BLOCK = 64
+try:
+    from micropython import const
+except ImportError:  # CPython
+
+    def const(value):
+        return value
 
 
-def _xor(key, value):
-    return bytes([b ^ value for b in key])
+_BLOCK = const(64)
 
 
 def hmac_sha256(key, message):
@@ -18,11 +22,9 @@ def hmac_sha256(key, message):
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
     key = key + b"\0" * (_BLOCK - len(key))
-    inner = hashlib.sha256(_xor(key, 0x36))
-    inner.update(message)
-    outer = hashlib.sha256(_xor(key, 0x5C))
-    outer.update(inner.digest())
-    return outer.digest()
+    for pad in (0x36, 0x5C):
+        message = hashlib.sha256(bytes([b ^ pad for b in key]) + message).digest()
+    return message
 
 
 def hkdf_sha256(root, salt, info, length=32):

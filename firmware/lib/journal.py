@@ -7,12 +7,12 @@ Records on flash that survive any cut: a folder of small files, one record each.
     journal.names()                           # sorted
 
 LittleFS makes the closing of a file atomic: after a cut there is the old content or the new one (552 cuts of 552).
-So a record is one file, overwritten in place and never removed first. Each carries a length and a CRC-32, because
-flash can also rot: a record that fails them is not returned, and counted.
+So a record is one file, overwritten in place and never removed first. Each carries a CRC-32, because flash can also
+rot: a record that fails it is not returned, and counted.
 """
 
-import binascii
 import os
+from binascii import crc32
 
 _MAGIC = b"OBR1"
 
@@ -22,21 +22,15 @@ class JournalError(Exception):
 
 
 def pack(data):
-    """Return the bytes of a record's file."""
-    body = _MAGIC + len(data).to_bytes(2, "big") + data
-    return body + binascii.crc32(body).to_bytes(4, "big")
+    """Return the bytes of a record's file: magic, data, CRC-32 of both."""
+    body = _MAGIC + data
+    return body + crc32(body).to_bytes(4, "big")
 
 
 def unpack(raw):
     """Return the data in a record's file, or None if a byte of it is not as it was written."""
-    if len(raw) < 10 or raw[:4] != _MAGIC:
-        return None
-    body = raw[:-4]
-    if len(body) - 6 != int.from_bytes(raw[4:6], "big"):
-        return None
-    if binascii.crc32(body).to_bytes(4, "big") != raw[-4:]:
-        return None
-    return body[6:]
+    data = raw[4:-4]
+    return data if pack(data) == raw else None
 
 
 class Journal:
@@ -47,18 +41,22 @@ class Journal:
         self.damaged = 0
 
     def put(self, name, data):
-        """Keep `data` (at most 65535 bytes) under `name`; on flash when it returns, else JournalError."""
+        """Keep `data` under `name`; on flash when it returns, else JournalError."""
         path = self._folder + "/" + name
         try:
             try:
-                file = open(path, "wb")
+                self._write(path, data)
             except OSError:
+                # The folder is missing, the first time.
                 self._make_folder()
-                file = open(path, "wb")
-            with file:
-                file.write(pack(data))
+                self._write(path, data)
         except OSError as error:
             raise JournalError("cannot write %s: %s" % (path, error))
+
+    @staticmethod
+    def _write(path, data):
+        with open(path, "wb") as file:
+            file.write(pack(data))
 
     def get(self, name):
         """Return the data kept under `name`, or None if there is none or it is damaged."""
@@ -86,10 +84,9 @@ class Journal:
             return []
 
     def _make_folder(self):
-        path = ""
-        for part in self._folder.strip("/").split("/"):
-            path += "/" + part if self._folder.startswith("/") or path else part
+        parts = self._folder.split("/")
+        for n in range(1, len(parts) + 1):
             try:
-                os.mkdir(path)
+                os.mkdir("/".join(parts[:n]))
             except OSError:
                 pass

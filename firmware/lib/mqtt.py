@@ -1,11 +1,15 @@
 """
 An MQTT 3.1.1 session without I/O, over the packets of umqtt.simple.
 
-    session = MQTTSession(client_id, user, password, keep_alive_s, will=(topic, payload))
+    session = MQTTSession(client_id, user, password, keep_alive_s, will_topic, will_payload)
     session.connect(); session.subscribe(topic); packet_id = session.publish(topic, payload)
     stream.write(session.to_send())            # one write, nothing waited for
-    for event in session.receive(data):        # Connack, Suback, Puback, Message, Pingresp; or MQTTError
+    for event, value in session.receive(data): # or MQTTError
         ...
+
+Events: ("connack", code: 0 is yes, 4 and 5 a wrong password, section 3.2.2.3), ("suback", packet id),
+("puback", packet id), ("pingresp", None), ("message", (topic, payload)), all bytes. A refused subscription and a wrong
+length are MQTTError.
 
 umqtt.simple is frozen in the stock ESP32 image, so its packets cost no flash. It is handed a pipe in memory instead of
 a socket: it writes whole packets into it and is given whole packets to read, and where it would wait for an answer
@@ -17,8 +21,6 @@ lengths), PUBACK, SUBACK and PINGRESP are matched, the packet id wraps at 65535.
 session always. It has no clock, so no time-outs, and it never reconnects: a session that raised MQTTError is over.
 """
 
-from collections import namedtuple
-
 import umqtt.simple
 
 try:
@@ -29,24 +31,15 @@ except ImportError:  # CPython
         return value
 
 
-# OASIS MQTT 3.1.1, table 2.1: the packet types a client receives, with their fixed flags
-_CONNACK = const(0x20)
+# OASIS MQTT 3.1.1, table 2.1: the packet types a client receives. The flags of all but PUBLISH are 0.
 _PUBLISH = const(0x30)
-_PUBACK = const(0x40)
 _SUBACK = const(0x90)
-_PINGRESP = const(0xD0)
-# Their remaining lengths; PUBLISH varies.
-_LENGTHS = {_CONNACK: 2, _PUBACK: 2, _SUBACK: 3, _PINGRESP: 0}
+# What the others are called and how long they are, beyond the fixed header.
+_OTHERS = {0x20: ("connack", 2), 0x40: ("puback", 2), 0x90: ("suback", 3), 0xD0: ("pingresp", 0)}
+_REFUSED = const(0x80)
 
 # A downlink is some 150 bytes. A longer packet is not for us, and reading it would only fill the heap.
-MAX_PACKET_BYTES = 1024
-
-# `code` 0 is accepted (section 3.2.2.3); 4 and 5 are a wrong password.
-Connack = namedtuple("Connack", ("code",))
-Suback = namedtuple("Suback", ("packet_id", "granted"))
-Puback = namedtuple("Puback", ("packet_id",))
-Message = namedtuple("Message", ("topic", "payload"))
-Pingresp = namedtuple("Pingresp", ())
+_MAX_BYTES = const(1024)
 
 
 class MQTTError(Exception):
@@ -58,14 +51,14 @@ class _EmptyError(Exception):
 
 
 class _Pipe:
-    """What umqtt takes for a socket."""
+    """What umqtt takes for a socket, and for the module that makes sockets."""
 
     def __init__(self):
-        self.sent = bytearray()
+        self.sent = b""
         self.packet = b""
 
     def write(self, data, size=None):
-        self.sent += data if size is None else data[:size]
+        self.sent += bytes(data[:size])
 
     def read(self, size):
         if size > len(self.packet):
@@ -74,77 +67,50 @@ class _Pipe:
         self.packet = self.packet[size:]
         return data
 
-    def setblocking(self, flag):
+    def setblocking(self, _):
         pass
 
-    def settimeout(self, timeout):
-        pass
-
-    def connect(self, address):
-        pass
+    settimeout = connect = setblocking
 
     def close(self):
         pass
 
-
-class _Sockets:
-    """What umqtt takes for the socket module: hands out the one pipe it was made for."""
-
-    def __init__(self, pipe):
-        self._pipe = pipe
-
     def socket(self, *_):
-        return self._pipe
+        return self
 
-    def getaddrinfo(self, host, port, *_):
-        return ((None, None, None, None, (host, port)),)
-
-
-def _ended(call, *arguments, **keywords):
-    """Make a umqtt call that writes a packet and then waits; end the wait at once."""
-    try:
-        call(*arguments, **keywords)
-    except _EmptyError:
-        pass
+    def getaddrinfo(self, *_):
+        return (((),),)
 
 
 class MQTTSession:
-    """One session, from CONNECT to the end of its stream. Text in, bytes out."""
+    """One session, from CONNECT to the end of its stream. Names and topics are text, the rest bytes."""
 
-    def __init__(self, client_id, user, password, keep_alive_s, will=None):
+    def __init__(self, client_id, user, password, keep_alive_s, will_topic, will_payload):
         self._pipe = _Pipe()
-        self._client = umqtt.simple.MQTTClient(
+        self._client = client = umqtt.simple.MQTTClient(
             client_id.encode(), "", user=user.encode(), password=password.encode(), keepalive=keep_alive_s
         )
-        self._client.set_callback(self._on_publish)
-        if will:
-            self._client.set_last_will(will[0].encode(), will[1], qos=1)
-        self._buffer = bytearray()
+        client.set_callback(self._on_publish)
+        client.set_last_will(will_topic.encode(), will_payload, qos=1)
+        self._buffer = b""
         self._message = None
-        self._publishes = set()
-        self._subscribes = set()
+        self._waiting = set()
         # PUBACKs and SUBACKs that belong to nothing we sent
         self.unmatched = 0
         # Whether a PINGREQ is unanswered
         self.pinging = False
 
     def connect(self):
-        umqtt.simple.socket = _Sockets(self._pipe)
-        _ended(self._client.connect, True)
+        umqtt.simple.socket = self._pipe
+        self._written(self._client.connect)
 
     def subscribe(self, topic):
-        """Ask for `topic` at QoS 1; return the packet id that its Suback will carry."""
-        self._next_id()
-        _ended(self._client.subscribe, topic.encode(), qos=1)
-        self._subscribes.add(self._client.pid)
-        return self._client.pid
+        """Ask for `topic` at QoS 1; return the packet id that its suback will carry."""
+        return self._written(self._client.subscribe, topic.encode(), qos=1)
 
     def publish(self, topic, payload):
-        """Say `payload` (bytes) at QoS 1, not retained; return the packet id that its Puback will carry."""
-        self._next_id()
-        _ended(self._client.publish, topic.encode(), payload, qos=1)
-        self._publishes.add(self._client.pid)
-        return self._client.pid
+        """Say `payload` at QoS 1, not retained; return the packet id that its puback will carry."""
+        return self._written(self._client.publish, topic.encode(), payload, qos=1)
 
     def ping(self):
         self._client.ping()
@@ -156,8 +122,8 @@ class MQTTSession:
 
     def to_send(self):
         """Return the bytes to write, and forget them."""
-        data = bytes(self._pipe.sent)
-        self._pipe.sent = bytearray()
+        data = self._pipe.sent
+        self._pipe.sent = b""
         return data
 
     def receive(self, data):
@@ -167,77 +133,79 @@ class MQTTSession:
             size = self._packet_size()
             if size is None:
                 return
-            self._pipe.packet = bytes(self._buffer[:size])
-            self._buffer[:size] = b""
-            event = self._read(self._pipe.packet[0] & 0xF0)
-            if event is not None:
+            packet = self._buffer[:size]
+            self._buffer = self._buffer[size:]
+            event = self._read(packet)
+            if event:
                 yield event
 
-    def _next_id(self):
+    def _written(self, call, *arguments, **keywords):
+        """Make a umqtt call that writes a packet and then waits; end the wait at once. Return its packet id."""
         # umqtt counts up before each use and never wraps: 65535 would be followed by 0, which section 2.3.1 forbids.
-        if self._client.pid >= 65535:
-            self._client.pid = 0
+        client = self._client
+        if client.pid >= 65535:
+            client.pid = 0
+        before = client.pid
+        try:
+            call(*arguments, **keywords)
+        except _EmptyError:
+            pass
+        if client.pid != before:
+            self._waiting.add(client.pid)
+        return client.pid
 
     def _packet_size(self):
         """Return the size of the whole packet at the buffer's start, checked; None while it is not all there."""
         buffer = self._buffer
         if not buffer:
             return None
-        kind = buffer[0] & 0xF0
-        # Section 2.2.2: the flags of all but PUBLISH are fixed, and 0 in what we receive.
-        if kind != _PUBLISH and buffer[0] not in _LENGTHS:
+        publish = buffer[0] & 0xF0 == _PUBLISH
+        if not publish and buffer[0] not in _OTHERS:
             raise MQTTError("packet type 0x%02x" % buffer[0])
+        # Remaining length (section 2.2.3): 7 bits a byte. Three bytes say more than we would ever read.
         length = 0
-        for i in range(1, 5):
-            if i >= len(buffer):
+        for start in range(1, 4):
+            if start >= len(buffer):
                 return None
-            length |= (buffer[i] & 0x7F) << 7 * (i - 1)
-            if not buffer[i] & 0x80:
+            length |= (buffer[start] & 0x7F) << 7 * (start - 1)
+            if buffer[start] < 0x80:
                 break
         else:
-            raise MQTTError("remaining length of more than 4 bytes")
-        if length > MAX_PACKET_BYTES:
-            raise MQTTError("a packet of %d bytes" % length)
-        if kind != _PUBLISH and length != _LENGTHS[kind]:
-            raise MQTTError("packet type 0x%02x of %d bytes" % (kind, length))
-        start = i + 1
+            length = _MAX_BYTES + 1
+        start += 1
+        if length > _MAX_BYTES or not publish and length != _OTHERS[buffer[0]][1]:
+            raise MQTTError("packet type 0x%02x with a wrong length" % buffer[0])
         if len(buffer) < start + length:
             return None
-        if kind == _PUBLISH:
-            self._check_publish(buffer[0], bytes(buffer[start : start + length]))
+        if publish:
+            self._check_publish(buffer[0] >> 1 & 3, buffer[start : start + length])
         return start + length
 
-    def _check_publish(self, first, body):
-        qos = first >> 1 & 3
-        if qos > 1:
-            raise MQTTError("PUBLISH with QoS %d" % qos)
-        topic_end = 2 + int.from_bytes(body[:2], "big")
-        if len(body) < 2 or len(body) < topic_end + 2 * qos:
-            raise MQTTError("PUBLISH shorter than its topic")
-        if qos and body[topic_end : topic_end + 2] == b"\0\0":
-            raise MQTTError("PUBLISH with packet id 0")
+    def _check_publish(self, qos, body):
+        end = 2 + int.from_bytes(body[:2], "big")
+        if qos > 1 or len(body) < end + 2 * qos or qos and body[end : end + 2] == b"\0\0":
+            raise MQTTError("malformed PUBLISH")
 
     def _on_publish(self, topic, payload):
-        self._message = Message(bytes(topic), bytes(payload))
+        self._message = ("message", (topic, payload))
 
-    def _read(self, kind):
-        """Let umqtt read the one packet in the pipe; return its event, or None."""
+    def _read(self, packet):
+        """Let umqtt read one whole packet; return its event, or None."""
+        self._pipe.packet = packet
         self._client.wait_msg()
-        if kind == _PUBLISH:
+        if packet[0] & 0xF0 == _PUBLISH:
             return self._message
-        if kind == _PINGRESP:
+        name = _OTHERS[packet[0]][0]
+        if name == "pingresp":
             self.pinging = False
-            return Pingresp()
-        # Of the others umqtt has read the type only.
-        body = self._pipe.read(len(self._pipe.packet))[1:]
-        if kind == _CONNACK:
-            return Connack(body[1])
-        packet_id = int.from_bytes(body[:2], "big")
-        waiting = self._publishes if kind == _PUBACK else self._subscribes
-        if packet_id not in waiting:
+            return name, None
+        if name == "connack":
+            return name, packet[3]
+        packet_id = packet[2] << 8 | packet[3]
+        if packet_id not in self._waiting:
             self.unmatched += 1
             return None
-        waiting.remove(packet_id)
-        if kind == _PUBACK:
-            return Puback(packet_id)
-        return Suback(packet_id, body[2] < 3)
+        self._waiting.remove(packet_id)
+        if packet[0] == _SUBACK and packet[4] == _REFUSED:
+            raise MQTTError("the broker refuses our subscription")
+        return name, packet_id

@@ -64,10 +64,10 @@ class Wifi:
             try:
                 self._wlan.connect(name, key)
             except OSError as error:
-                self._log.warning("wifi", "%s: %s" % (name, error))
+                self._log.say("W", "wifi: %s: %s" % (name, error))
             while clock.since(clock.ticks_ms(), began_ms) < each_ms:
                 if self._wlan.isconnected():
-                    self._log.info("wifi", "joined")
+                    self._log.say("I", "wifi: joined")
                     return
                 await asyncio.sleep(_POLL_S)
             self._wlan.disconnect()

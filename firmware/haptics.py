@@ -1,0 +1,58 @@
+"""
+Plays signals on the vibration motor and the light, one after the other: none is cut short.
+
+    haptics = Haptics(vibration, light, discreet, log)      # vibration(on), light(on)
+    haptics.feel("received")
+    await haptics.run()
+"""
+
+import asyncio
+
+import signals
+
+# More than that is a pattern nobody could tell apart.
+_MAX_QUEUE = 4
+_GAP_S = 0.15
+
+
+class Haptics:
+    """`feel` never waits. When too many signals are queued, those that say least give way, and are counted."""
+
+    def __init__(self, vibration, light, discreet, log):
+        self._vibration = vibration
+        self._light = light
+        self._discreet = discreet
+        self._log = log
+        self._queue = []
+        self._woken = asyncio.Event()
+
+    def feel(self, signal):
+        """Play a signal soon."""
+        self._queue.append(signal)
+        if len(self._queue) > _MAX_QUEUE:
+            for small in ("still_trying", "touch"):
+                if small in self._queue:
+                    self._queue.remove(small)
+                    self._log.count("haptics.dropped")
+                    break
+        self._woken.set()
+
+    async def run(self):
+        """Play what is queued, for ever."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._queue:
+                vibration, light = signals.pattern(self._queue.pop(0), self._discreet)
+                await asyncio.gather(self._play(self._vibration, vibration), self._play(self._light, light))
+                # So that two patterns do not melt into one.
+                await asyncio.sleep(_GAP_S)
+
+    @staticmethod
+    async def _play(output, times_ms):
+        on = True
+        for time_ms in times_ms:
+            output(on)
+            await asyncio.sleep(time_ms / 1000)
+            on = not on
+        output(False)
