@@ -10,14 +10,7 @@ Kinds, flags, levels and keys are the numbers of docs/protocol.md sections 4 and
 from collections import namedtuple
 
 import cbor
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _IAT = const(6)
 _CTI = const(7)

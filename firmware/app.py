@@ -12,27 +12,28 @@ import random
 import sys
 
 import clock
+import config
 import envelope
-from board import Board, BoardError
+import identity
+from board import Board
 from button import Button
-from config import ConfigError, load
 from gnss import Receiver
 from haptics import Haptics
-from identity import Counters, IdentityError
-from identity import load as load_identity
 from journal import Journal
 from link import Dial, Link
 from log import Log
+from micropython import const
 from outbox import Outbox
 from tag import Tag
-from wifi import Wifi, WifiError, tls_context
+from wifi import Wifi, tls_context
 
 VERSION = "0.1.0"
-_TICK_S = 0.2
-_BUTTON_S = 0.01
+_TICK_MS = const(200)
+_BUTTON_MS = const(10)
+_BLINK_MS = const(3000)
 
 
-class BuildError(Exception):
+class AppError(Exception):
     """A file that the firmware needs is missing or not readable. The text names it and says what to do."""
 
 
@@ -41,38 +42,35 @@ def _read(path):
         with open(path, "rb") as file:
             return file.read()
     except OSError:
-        raise BuildError("%s is missing: install and provision this tag again" % path)
+        raise AppError("%s is missing: install and provision this tag again" % path)
 
 
 def _json(path):
     try:
         return json.loads(_read(path))
     except ValueError:
-        raise BuildError("%s is not JSON" % path)
+        raise AppError("%s is not JSON" % path)
 
 
 class App:
-    """All parts of a tag, joined. Constructing it opens an epoch but sends nothing."""
+    """All parts of a tag. `join` opens an epoch, `run` begins to talk."""
 
     def __init__(self, log):
-        self.config = config = load(_json("/config.json"))
-        self.board = board = Board(config.board, clock.ticks_ms)
-        self.haptics = Haptics(board.vibration, board.light, config.discreet, log)
-        self.fault = None
-        try:
-            self._join(config, board, log)
-        except (BuildError, IdentityError, WifiError) as error:
-            # The board is known, so its light can say it.
-            self.fault = error
+        self.log = log
+        self.config = config.load(_json("/config.json"))
+        self.board = board = Board(self.config.board, clock.ticks_ms)
+        self.haptics = Haptics(board.vibration, board.light, self.config.discreet, log)
+        self.receiver = Receiver()
 
-    def _join(self, config, board, log):
+    def join(self):
+        """Build what talks, and join it to the board."""
+        board, config, log = self.board, self.config, self.log
         journal = Journal("/data")
-        me = load_identity(board.nvs, journal)
-        counters = Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
+        me = identity.load(board.nvs, journal)
+        counters = identity.Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
         utc = clock.Clock(board.set_rtc, _json("/build.json")["built_s"], counters.clock_trusted)
         # After the clock: a certificate is checked against it.
         context = tls_context(_read(config.broker_ca)) if config.broker_tls else None
-        self.receiver = Receiver()
         outbox = Outbox(Journal("/data/outbox"), envelope.digest, log)
         self.tag = tag = Tag(
             me,
@@ -118,7 +116,7 @@ class App:
     async def _fault(self):
         while True:
             self.haptics.feel("fault")
-            await asyncio.sleep(3)
+            await asyncio.sleep_ms(_BLINK_MS)
 
     async def _watch_button(self):
         pin = self.board.button
@@ -132,7 +130,7 @@ class App:
                 self.tag.on_button(event, at_ms)
             events = []
             if gesture.busy():
-                await asyncio.sleep(_BUTTON_S)
+                await asyncio.sleep_ms(_BUTTON_MS)
             else:
                 await pin.wait()
 
@@ -150,7 +148,7 @@ class App:
     async def _tick(self):
         while True:
             self.tag.tick(clock.ticks_ms())
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep_ms(_TICK_MS)
 
     async def _heartbeat(self):
         while True:
@@ -166,14 +164,15 @@ def run():
     app = None
     try:
         app = App(log)
-        if app.fault is None:
-            asyncio.run(app.run())
-        log.say("E", "app: not in service: %s" % app.fault)
-        asyncio.run(app.blink())
-    except (BuildError, BoardError, ConfigError) as error:
-        # Not even the board is known: the console alone can say it.
-        log.say("E", "app: not in service: %s" % error)
+        app.join()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the technician must read it
+        log.say("E", "app: not in service: %s: %s" % (type(error).__name__, error))
+        if app:
+            # The board is known, so its light can say it too.
+            asyncio.run(app.blink())
+        return
+    try:
+        asyncio.run(app.run())
     except Exception as error:  # noqa: BLE001 - a part died: start again, and go on from flash
         sys.print_exception(error)
-        if app:
-            app.board.restart()
+        app.board.restart()

@@ -44,6 +44,11 @@ def pack(tag_id, root, generation):
     return _sealed(tag_id + root + bytes((generation,)))
 
 
+def pack_epoch(epoch):
+    """Return an epoch as the stores keep it."""
+    return _sealed(epoch.to_bytes(4, "big"))
+
+
 def derive(tag_id, root, generation):
     """Return the Identity of these secrets (docs/protocol.md section 2)."""
     up, down, broker = [hkdf_sha256(root, tag_id, b"obereg/1 " + use) for use in (b"up", b"down", b"broker")]
@@ -129,7 +134,7 @@ class Counters:
         taken = False
         for store in self._stores:
             try:
-                store.put(_EPOCH, _sealed(self.epoch.to_bytes(4, "big")))
+                store.put(_EPOCH, pack_epoch(self.epoch))
                 taken = True
             except Exception:  # noqa: BLE001 - OSError or JournalError: the other store has it, or nobody has
                 pass

@@ -18,15 +18,8 @@ from collections import namedtuple
 
 import clock
 from backoff import Backoff
+from micropython import const
 from mqtt import MQTTError, MQTTSession
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
 
 # Wi-Fi association and DHCP take 1-4 s; past this another attempt does better.
 _ATTACH_MS = const(20000)

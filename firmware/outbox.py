@@ -13,14 +13,7 @@ link holds the newest one.
 from binascii import hexlify, unhexlify
 
 import cbor
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 # Beyond this many, old position updates are thinned: the newer ones say more. Alerts never are.
 _MAX_ENTRIES = const(24)

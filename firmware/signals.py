@@ -7,7 +7,7 @@ What the child feels and sees: the name of a signal to its pattern.
 # signal, vibration, light: times in ms, on, off, on ..., or - for nothing.
 TABLE = """
 touch 60 60
-sent_off 400 400
+sent_off 250 250
 received 120,120,120 120,120,120
 coming 700,300,700,300,700 700,300,700,300,700
 still_calling 60,500,60 -

@@ -11,15 +11,8 @@ import clock
 import envelope
 import incident as life
 from alert import AlertError, Location, parse_down, up_claims
+from micropython import const
 from outbox import Entry, OutboxError
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
 
 # docs/protocol.md section 4: kinds and flags
 _ALERT = const(1)
@@ -163,6 +156,7 @@ class Tag:
         if self.utc.learn(utc_s) and not self.counters.clock_trusted:
             self.counters.clock_trusted = True
             self.counters.save()
+            self.log.mark("time known")
 
     def tick(self, now_ms):
         """Do what time brings: updates, the "still trying" tick, rest after a touch that was no press."""

@@ -14,13 +14,7 @@ is told at its first edge, because a child's press must cost nothing and a bounc
 A press that wakes the chip has begun before any code ran: `woken` says so.
 """
 
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _DEBOUNCE_MS = const(20)
 _TAPS = const(3)

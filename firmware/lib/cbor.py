@@ -14,13 +14,7 @@ It does not know bignums, indefinite lengths, half and single floats or simple v
 
 from collections import namedtuple
 
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 Tag = namedtuple("Tag", ("number", "value"))
 Float64 = namedtuple("Float64", ("raw",))

@@ -11,13 +11,7 @@ The RTC is never set back, and never below the build time: TLS needs a year that
 
 import time
 
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _RING = const(1 << 30)
 _HALF = const(1 << 29)
@@ -31,12 +25,12 @@ try:
 except ImportError:  # CPython
 
     def _ticks_ms():
-        return time.monotonic_ns() // 1000000
+        return time.monotonic_ns() // 1000000  # type: ignore[attr-defined]
 
 
 def ticks_ms():
     """Milliseconds since some moment, in a ring of 2**30."""
-    return _ticks_ms() % _RING
+    return _ticks_ms() % _RING  # type: ignore[operator]
 
 
 def since(now_ms, then_ms):

@@ -12,14 +12,7 @@ import hashlib
 
 import cbor
 from hkdf import equal, hmac_sha256
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _CWT = const(61)
 _MAC0 = const(17)

@@ -6,13 +6,7 @@ MicroPython has hashlib.sha256 and neither hmac nor hkdf.
 
 import hashlib
 
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _BLOCK = const(64)
 

@@ -10,13 +10,7 @@ A line is `ticks level text`. The ring keeps the last lines for the technician's
 place and no payload is ever logged.
 """
 
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 _LINES = const(24)
 

@@ -22,14 +22,7 @@ session always. It has no clock, so no time-outs, and it never reconnects: a ses
 """
 
 import umqtt.simple
-
-try:
-    from micropython import const
-except ImportError:  # CPython
-
-    def const(value):
-        return value
-
+from micropython import const
 
 # OASIS MQTT 3.1.1, table 2.1: the packet types a client receives. The flags of all but PUBLISH are 0.
 _PUBLISH = const(0x30)
@@ -101,7 +94,7 @@ class MQTTSession:
         self.pinging = False
 
     def connect(self):
-        umqtt.simple.socket = self._pipe
+        umqtt.simple.socket = self._pipe  # type: ignore[attr-defined]
         self._written(self._client.connect)
 
     def subscribe(self, topic):
@@ -173,7 +166,7 @@ class MQTTSession:
         else:
             length = _MAX_BYTES + 1
         start += 1
-        if length > _MAX_BYTES or not publish and length != _OTHERS[buffer[0]][1]:
+        if length > _MAX_BYTES or (not publish and length != _OTHERS[buffer[0]][1]):
             raise MQTTError("packet type 0x%02x with a wrong length" % buffer[0])
         if len(buffer) < start + length:
             return None
@@ -183,7 +176,7 @@ class MQTTSession:
 
     def _check_publish(self, qos, body):
         end = 2 + int.from_bytes(body[:2], "big")
-        if qos > 1 or len(body) < end + 2 * qos or qos and body[end : end + 2] == b"\0\0":
+        if qos > 1 or len(body) < end + 2 * qos or (qos and body[end : end + 2] == b"\0\0"):
             raise MQTTError("malformed PUBLISH")
 
     def _on_publish(self, topic, payload):

@@ -30,7 +30,7 @@ def tls_context(ca_der):
     import tls
 
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # the stubs lack it
     try:
         context.load_verify_locations(ca_der)
     except (ValueError, OSError) as error:

@@ -1,0 +1,40 @@
+"""
+What makes a blank flash image a tag: identity, first epoch, configuration, build time, the broker's CA.
+
+The records are written by the firmware's own code, so the tag reads what it would have written.
+"""
+
+import importlib
+import json
+import sys
+import time
+from typing import Any
+
+from sim.common import FIRMWARE, ROOT
+
+
+def firmware_module(name: str) -> Any:
+    """Import one of the firmware's modules that needs no board."""
+    for folder in (FIRMWARE, FIRMWARE / "lib", ROOT / "tools" / "cpython"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    return importlib.import_module(name)
+
+
+def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None = None) -> dict[str, bytes]:
+    """
+    Return the files of a provisioned tag, name in the image to bytes, for sim.image.build.
+
+    `identity` is what `desk tags add` writes: {"tag", "root", "generation"}. `config` becomes config.json.
+    """
+    me, journal = firmware_module("identity"), firmware_module("journal")
+    record = me.pack(bytes.fromhex(identity["tag"]), bytes.fromhex(identity["root"]), identity["generation"])
+    result = {
+        "data/identity": journal.pack(record),
+        "data/epoch": journal.pack(me.pack_epoch(0)),
+        "config.json": json.dumps(config).encode(),
+        "build.json": json.dumps({"built_s": int(time.time())}).encode(),
+    }
+    if ca_der is not None:
+        result["ca.der"] = ca_der
+    return result
