@@ -4,6 +4,8 @@ What the child felt: the motor's pulses back to the name of a signal.
 The demo believes the motor, not the firmware's log: a signal counts as felt when its pattern was on the pin.
 """
 
+import itertools
+
 from sim.provision import firmware_module
 
 # A pulse or pause may be off by this much: asyncio on a busy computer is late, never early.
@@ -32,7 +34,7 @@ class Finger:
     def felt(self) -> list[tuple[int, str]]:
         """Return (t_ms of its first pulse, signal) for all that is recognised so far, oldest first."""
         edges = self._edges if not self._edges or self._edges[0][0] else self._edges[1:]
-        times = [later[1] - earlier[1] for earlier, later in zip(edges, edges[1:], strict=False)]
+        times = [later[1] - earlier[1] for earlier, later in itertools.pairwise(edges)]
         found, at = [], 0
         while at < len(times):
             name, length = self._longest(times[at:])
