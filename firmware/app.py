@@ -12,7 +12,6 @@ import random
 import sys
 
 import clock
-import config
 import envelope
 import identity
 from board import Board
@@ -56,8 +55,12 @@ class App:
     """All parts of a tag. `join` opens an epoch, `run` begins to talk."""
 
     def __init__(self, log):
+        import config
+
         self.log = log
         self.config = config.load(_json("/config.json"))
+        # Read once: what checks the fields need not stay in the heap.
+        del sys.modules["config"]
         self.board = board = Board(self.config.board, clock.ticks_ms)
         self.haptics = Haptics(board.vibration, board.light, self.config.discreet, log)
         self.receiver = Receiver()

@@ -135,7 +135,8 @@ class Board:
         )
         self.station = network.WLAN(network.STA_IF)
         self.restart = machine.reset
-        self._adc = machine.ADC(machine.Pin(parts["battery"]["pin"]))
+        # 11 dB: the range to 3.1 V; half a battery's voltage is more than the 0.95 V of no attenuation.
+        self._adc = machine.ADC(machine.Pin(parts["battery"]["pin"]), atten=machine.ADC.ATTN_11DB)
         self._ratio_e3 = parts["battery"]["ratio_e3"]
 
     def battery_mv(self):

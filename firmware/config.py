@@ -67,7 +67,7 @@ def load(data):
     flat = {}
     for name in data if isinstance(data, dict) else ():
         value = data[name]
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             for inner in value:
                 flat["%s.%s" % (name, inner)] = value[inner]
         else:

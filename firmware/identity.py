@@ -85,13 +85,12 @@ class Counters:
         self._stores = (nvs, journal)
         self._rtc = rtc
         self.regenerated = self.clock_trusted = False
-        kept = -1
+        kept = []
         for store in self._stores:
             body = _whole(store.get(_EPOCH), 8)
-            if body:
-                kept = max(kept, int.from_bytes(body, "big"))
+            kept.append(int.from_bytes(body, "big") if body else -1)
         if not self._resume(kept):
-            self.epoch = kept + 1
+            self.epoch = max(kept) + 1
             self.seq = 0
             if not 0 < self.epoch < 1 << 31 or not self._persist():
                 self.regenerated = True
@@ -119,13 +118,14 @@ class Counters:
         if body is None or body[:3] != _RTC_MAGIC:
             return False
         epoch = int.from_bytes(body[3:7], "big")
-        if epoch < kept:
+        if epoch < max(kept):
             return False
         self.epoch = epoch
         self.seq = int.from_bytes(body[7:11], "big")
         self.clock_trusted = bool(body[11] & 1)
         self.regenerated = bool(body[11] & 2)
-        if epoch > kept:
+        if epoch > min(kept):
+            # One store was lost or is behind: mended now, because the other may be the next.
             self._persist()
         return True
 

@@ -67,7 +67,8 @@ def unpack(data):
     """Return the Incident in `data`, or raise IncidentError."""
     try:
         incident = Incident(*cbor.decode(data))
-        step(incident.state, "press")
+        # Every open state has a row of its own for it; idle has none, and is no record.
+        step(incident.state, "received")
         # Anything that is no integer has no sum with one.
         if len(incident.cti) == len(incident.digest) == 8 and incident.rev + incident.presses >= 0:
             return incident

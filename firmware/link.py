@@ -29,7 +29,7 @@ _OPEN_MS = const(60000)
 # No CONNACK or PUBACK within this: the session may be half open.
 _SILENT_MS = const(3000)
 # A write that the stream does not take.
-_WRITE_MS = const(5000)
+_WRITE_MS = const(3000)
 _HOUR_MS = const(3600000)
 # The same bytes again at 0, 2, 5, 10, 20, 30 s after the first time, then every 60 s +- 20 %, without end.
 _RESEND_MS = (2000, 3000, 5000, 10000, 10000)
@@ -123,6 +123,10 @@ class Link:
 
     def _keep_sessions(self, now_ms):
         """Open a session where one is missing or silent; return the ms until that should be looked at again."""
+        # Forgotten in time, for we come by once an hour at least: ticks of long ago look like the future.
+        if self._open_at_ms is not None and clock.since(now_ms, self._open_at_ms) >= 0:
+            self._open_at_ms = None
+        self._opens_ms = [t for t in self._opens_ms if clock.since(now_ms, t) < _HOUR_MS][-_OPENS_PER_HOUR:]
         for session in self._sessions:
             if session.asked_ms is None:
                 return _HOUR_MS
@@ -131,15 +135,16 @@ class Link:
                 return left_ms
         # Here: none, or all are silent. A silent one may still answer, so it is kept beside the new one.
         if self._open_at_ms is not None:
-            left_ms = clock.since(self._open_at_ms, now_ms)
-            if left_ms > 0:
-                return left_ms
-        opens_ms = [t for t in self._opens_ms if clock.since(now_ms, t) < _HOUR_MS][-_OPENS_PER_HOUR:]
-        if len(opens_ms) == _OPENS_PER_HOUR and not self._urgent:
-            return _HOUR_MS - clock.since(now_ms, opens_ms[0])
+            return clock.since(self._open_at_ms, now_ms)
+        if len(self._opens_ms) == _OPENS_PER_HOUR and not self._urgent:
+            return _HOUR_MS - clock.since(now_ms, self._opens_ms[0])
         if len(self._sessions) == 2:
-            self._end(self._sessions.pop(0), "silent")
-        self._opens_ms = opens_ms + [now_ms]
+            older = self._sessions[0]
+            # A slow opening is not given up early: it is the newer one that is exchanged beside it.
+            opening = not older.ready and older.patience_ms == _SILENT_MS
+            keep = opening and clock.since(now_ms, older.asked_ms) < _OPEN_MS
+            self._end(self._sessions.pop(1 if keep else 0), "silent")
+        self._opens_ms.append(now_ms)
         self._open_at_ms = clock.later(now_ms, self._pauses.delay_ms())
         session = _Session(now_ms)
         self._sessions.append(session)
@@ -176,6 +181,8 @@ class Link:
             await self._bearer.attach(_ATTACH_MS)
         session.asked_ms = clock.ticks_ms()
         session.patience_ms = _SILENT_MS
+        # run() waits by the old patience.
+        self.kick()
         session.stream = await self._bearer.open(
             dial.host, dial.port, dial.context, dial.server_name, _OPEN_MS
         )
@@ -193,7 +200,7 @@ class Link:
         if not session.over:
             session.over = True
             self._log.count("link.ended")
-            self._log.say("W", "link: session ended: %s" % (why or repr(why)))
+            self._log.say("W", "link: session ended: %s" % (str(why).strip() or repr(why)))
             if session.task is not asyncio.current_task():
                 session.task.cancel()
             self.kick()
@@ -206,6 +213,12 @@ class Link:
                     % value
                 )
             session.ready = True
+            # The broker ends an older one: both have one client id (MQTT 3.1.1, section 3.1.4). A newer one may be on
+            # its way there, and then it is the one that stays.
+            for other in self._sessions:
+                if other is session:
+                    break
+                self._end(other, "a newer one is open")
             self._pauses.reset()
             self._log.say("I", "link: session open")
             self.kick()

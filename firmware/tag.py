@@ -64,9 +64,11 @@ class Tag:
         self.nonce = None  # the desk's last
         self.state_id = None  # (cti, digest) of the state message that waits for its ack
         self.last_fix = None  # the last live one, whatever became of it since
+        self.gone_ms = None  # the at_ms of one that has become too old to say
         self.incident = self._restore()  # the open Incident, or None
         self.began_ms = 0  # when it began, as far as this start knows
         self.update_ms = 0  # when its next update is due
+        self.quick = False  # whether it is in its first 10 min
         self.placed = False  # whether an update of it had a live fix
         self.tick_ms = None  # when to say "still trying"; None: every press is delivered
         self.touched_ms = None
@@ -79,7 +81,7 @@ class Tag:
             self.log.say("W", "tag: an incident was open, going on")
             now_ms = clock.ticks_ms()
             self._begin(now_ms)
-            if self.incident.state == "calling":
+            if self._undelivered():
                 self.tick_ms = clock.later(now_ms, _STILL_TRYING_MS)
 
     def heartbeat(self, text=""):
@@ -140,16 +142,19 @@ class Tag:
             return
         ours = opened and opened.cti == (entry.incident if entry else ack.of)
         signal = None
-        if ours and ack.rev > opened.rev:
-            opened = life.Incident(*opened[:3], ack.rev, opened.presses)
-            signal = self._step(opened, life.EVENTS[ack.level])
+        if ours:
+            if ack.rev > opened.rev:
+                opened = life.Incident(*opened[:3], ack.rev, opened.presses)
+                signal = self._step(opened, life.EVENTS[ack.level])
+            elif ack.rev < opened.rev:
+                self.log.count("down.old")
         if entry:
             self.outbox.settle(entry)
-            if entry.pressed:
-                self.tick_ms = None
-                if ours and not signal and self.incident:
-                    # Another press within the incident has arrived: the child learns it as it learnt of the first.
-                    self._felt("received")
+            if entry.pressed and ours and not signal and self.incident:
+                # Another press within the incident has arrived: the child learns it as it learnt of the first.
+                self._felt("received")
+        if self.incident and not self._undelivered():
+            self.tick_ms = None
 
     def on_time(self, utc_s):
         """The desk or the receiver says what time it is."""
@@ -171,14 +176,15 @@ class Tag:
         first = (
             fix
             and not self.placed
-            and fix.accuracy_m <= _GOOD_M
+            and (fix.accuracy_m <= _GOOD_M or clock.since(now_ms, self.began_ms) > _FIRST_UPDATE_MS)
             and clock.since(fix.at_ms, self.began_ms) > 0
         )
+        if clock.since(now_ms, self.began_ms) >= _QUICK_FOR_MS:
+            self.quick = False  # for good: ticks tell only 6 days apart
         if first or clock.since(now_ms, self.update_ms) >= 0:
-            quick = fix and clock.since(now_ms, self.began_ms) < _QUICK_FOR_MS
             # Without a fix there is little to say, but each uplink is answered with the incident's present level: a
             # "coming" that was lost on its way must not wait for a sky.
-            self.update_ms = clock.later(now_ms, _UPDATE_EVERY_MS if quick else _SLOW_UPDATE_MS)
+            self.update_ms = clock.later(now_ms, _UPDATE_EVERY_MS if fix and self.quick else _SLOW_UPDATE_MS)
             self.placed = self.placed or fix is not None
             self._say(_UPDATE)
             self.log.mark("position update" if fix else "update without a position")
@@ -223,7 +229,8 @@ class Tag:
         """An incident is open from now on: fixes, updates, a link in a hurry."""
         self.began_ms = at_ms
         self.update_ms = clock.later(at_ms, _FIRST_UPDATE_MS)
-        self.placed = False
+        self.quick = True
+        self.placed = self.may_cancel = False
         self.gnss_power(True)
         self.link.urgent(True)
 
@@ -270,12 +277,20 @@ class Tag:
     def _live_fix(self, now_ms):
         """Return the receiver's fix if it is of now, and remember it; forget what is too old to say."""
         fix = self.fix()
-        if fix and clock.since(now_ms, fix.at_ms) <= _LIVE_FIX_MS:
+        # A receiver gone mute shows its last fix for ever, and in ticks that would be young again after 6 days.
+        if fix and fix.at_ms != self.gone_ms and clock.since(now_ms, fix.at_ms) <= _LIVE_FIX_MS:
             self.last_fix = fix
             return fix
         if self.last_fix and clock.since(now_ms, self.last_fix.at_ms) > _MAX_FIX_AGE_MS:
+            self.gone_ms = self.last_fix.at_ms
             self.last_fix = None
         return None
+
+    def _undelivered(self):
+        """Whether a press of the open incident still waits for the desk."""
+        opened = self.incident
+        waiting = [entry for entry in self.outbox.pending() if entry.pressed and entry.incident == opened.cti]
+        return bool(waiting) or opened.state == "calling"
 
     def _restore(self):
         """The incident that was open before this start: its record, or an alert in the outbox without one."""
@@ -285,7 +300,8 @@ class Tag:
                 return life.unpack(data)
             except life.IncidentError as error:
                 self._refuse("incident.damaged", error)
-        for entry in self.outbox.pending():
+        # The newest: an older one may wait for its ack although its incident is closed.
+        for entry in reversed(self.outbox.pending()):
             if entry.kind == _ALERT:
                 # Cut between the alert and its record, or the record rotted.
                 return life.Incident("calling", entry.cti, entry.digest, 0, 1)

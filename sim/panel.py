@@ -62,24 +62,26 @@ class Panel:
         self._callbacks: list[Output] = []
         self._server: asyncio.Server | None = None
         self._tag: asyncio.StreamWriter | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connected = asyncio.Event()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. `address` says which. PanelError when it cannot."""
         try:
-            self._server = await asyncio.start_server(self._serve, host, port)
+            self._server = await asyncio.start_server(self._accept, host, port)
         except OSError as error:
             raise PanelError(listen_problem(host, port, error))
         self.address = self._server.sockets[0].getsockname()[:2]
 
     async def stop(self) -> None:
         """Stop listening and drop the tag's connection."""
-        if self._server is not None:
-            self._server.close()
-            if self._tag is not None:
-                self._tag.close()
-            await self._server.wait_closed()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            await server.wait_closed()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def connected(self, timeout_s: float = 10.0) -> None:
         """Wait until a tag has said hello. PanelError when none does within `timeout_s`."""
@@ -129,6 +131,12 @@ class Panel:
     def _send(self, line: str) -> None:
         if self._tag is not None:
             self._tag.write(line.encode() + b"\n")
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: one that asyncio.start_server made reports its cancellation as an error.
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,26 +10,82 @@ flash FILE lie FILE.nvs (survives everything), FILE.rtc (RTC memory and clock: l
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import sys
 import time
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 from sim import image
 from sim.common import BUILD, SimError, parse_address
 
 HEAP = 160 * 1024  # bytes: what an ESP32 without PSRAM has free after boot
-_START = pathlib.Path(__file__).resolve().parent / "board" / "start.py"
+_UMQTT = BUILD / "lib" / "umqtt"  # made by tools.fetch_umqtt
+_BOARD = pathlib.Path(__file__).resolve().parent / "board"
 _MAX_ARGUMENT = 255  # a longer command-line item aborts the interpreter
 _TIMER_WAKE = 4
-# The keys of the wiring file: board (the map), flash, nvs, rtc (paths), reset_sh (path, quoted for sh), fuse
+# The keys of the wiring file: those of parts_of, flash, nvs, rtc (paths), reset_sh (path, quoted for sh), fuse
 # (program/erase operations until a power cut, or null), panel ([host, port] or null), ptys (part to path),
-# umqtt (folder or null), cause, wake, mac (6 numbers), trace.
+# umqtt (whether it is there), cause, wake, mac (6 numbers), trace.
+
+
+def parts_of(board: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return what the fakes need of a board map, flat, because it stays in the tag's heap.
+
+    board: its name; pins: [number, name, active level]; uarts: id to part; supplied: parts with a switch of their
+    own; ratio_e3: of the battery's divider. A part's supply carries its name: the panel's `out gnss 1` is power.
+    """
+    parts = {name: part for name, part in board.items() if isinstance(part, dict)}
+    pins = [[part["pin"], name, part.get("active", 1)] for name, part in parts.items() if "pin" in part]
+    supplied = []
+    for name, part in parts.items():
+        for key, sub in part.items():
+            if isinstance(sub, dict) and "pin" in sub:
+                pins.append([sub["pin"], name if key == "power" else f"{name}_{key}", sub.get("active", 1)])
+                if key == "power":
+                    supplied.append(name)
+    return {
+        "board": board["name"],
+        "pins": pins,
+        "uarts": {part["uart"]: name for name, part in parts.items() if "uart" in part},
+        "supplied": supplied,
+        "ratio_e3": board.get("battery", {}).get("ratio_e3", 1000),
+    }
+
+
+def start_file() -> pathlib.Path:
+    """
+    Return the interpreter's first file, the fakes compiled beside it.
+
+    On a chip `machine` is part of the image and costs no heap. Compiled the way the firmware is, the fakes cost least.
+    """
+    fakes = [path for path in sorted(_BOARD.glob("*.py")) if path.stem != "start"]
+    modules = {f"{path.stem}.mpy": image.compiled(path, path.name) for path in fakes}
+    # Frozen in the ESP32's image, so not on the flash; it has no place in the heap there.
+    modules |= {f"umqtt/{path.stem}.mpy": image.compiled(path, path.name) for path in _UMQTT.glob("*.py")}
+    start = (_BOARD / "start.py").read_bytes()
+    key = hashlib.sha256(start + b"".join(modules.values())).hexdigest()[:16]
+    folder = BUILD / "board" / key
+    if not folder.exists():
+        fresh = folder.with_suffix(f".{os.getpid()}")
+        fresh.mkdir(parents=True)
+        (fresh / "start.py").write_bytes(start)
+        for name, code in modules.items():
+            (fresh / name).parent.mkdir(exist_ok=True)
+            (fresh / name).write_bytes(code)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            shutil.rmtree(fresh)  # another process was quicker
+    return folder / "start.py"
 
 
 class TagError(SimError):
@@ -83,7 +139,7 @@ class TagProcess:
         """Switch the power on. Returns at once: the first life begins `boot_ms` later."""
         if self._task is not None:
             raise TagError("the tag is on already")
-        for path in (_START, self._beside(".wiring").name):
+        for path in (start_file(), self._beside(".wiring").name):
             if len(os.fsencode(path)) > _MAX_ARGUMENT:
                 raise TagError(
                     f"the interpreter takes no path over {_MAX_ARGUMENT} bytes: {path}. Use a shorter one"
@@ -132,7 +188,7 @@ class TagProcess:
         command = [sys.executable, "-I", "-m", "micropython_unix", "-X", f"heapsize={self._heap}"]
         process = await asyncio.create_subprocess_exec(
             *command,
-            str(_START),
+            str(start_file()),
             self._beside(".wiring").name,
             cwd=self.flash.parent,
             # Held open: when it closes, the tag knows that we died, and dies too.
@@ -187,10 +243,9 @@ class TagProcess:
             self._on_line(text)
 
     def _write_wiring(self, cause: str, wake: int) -> None:
-        umqtt = BUILD / "lib"
         serial = zlib.crc32(str(self.flash).encode()).to_bytes(4, "big")
         wiring = {
-            "board": self.board,
+            **parts_of(self.board),
             "flash": str(self.flash),
             "nvs": str(self._beside(".nvs")),
             "rtc": str(self._beside(".rtc")),
@@ -198,7 +253,7 @@ class TagProcess:
             "fuse": self.fuse,
             "panel": self._panel,
             "ptys": {name: os.path.abspath(path) for name, path in self._ptys.items()},
-            "umqtt": str(umqtt) if (umqtt / "umqtt" / "simple.py").exists() else None,
+            "umqtt": _UMQTT.exists(),
             "cause": cause,
             "wake": wake,
             "mac": [2, 11, 226, *serial[:3]],

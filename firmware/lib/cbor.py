@@ -33,7 +33,7 @@ def float64(numerator, denominator):
     """
     Return the binary64 nearest to numerator / denominator (ties to even), as Float64.
 
-    Integers only; denominator > 0. For what fits the normal range of binary64; a position always does.
+    Integers only; 0 < denominator, and the quotient 0 or at least 2**-75: a position always is.
     """
     sign = 0
     if numerator < 0:
@@ -41,22 +41,22 @@ def float64(numerator, denominator):
         numerator = -numerator
     if numerator == 0:
         return Float64(b"\0\0\0\0\0\0\0\0")
-    # Scale the quotient into [2**52, 2**53): 53 bits, the mantissa with its leading one.
+    # Scale the quotient into [2**52, 2**53): 53 bits, the mantissa with its leading one. In halving steps, because
+    # each step leaves two long integers behind on a small heap.
     exponent = 52
-    while numerator < (denominator << 52):
-        numerator <<= 1
-        exponent -= 1
-    while numerator >= (denominator << 53):
+    for shift in (64, 32, 16, 8, 4, 2, 1):
+        if numerator << shift < denominator << 53:
+            numerator <<= shift
+            exponent -= shift
+    while numerator >= denominator << 53:
         denominator <<= 1
         exponent += 1
     quotient = numerator // denominator
     rest = 2 * (numerator - quotient * denominator)
     if rest > denominator or (rest == denominator and quotient & 1):
+        # If that makes it 2**53, the carry below lands in the exponent, as it should.
         quotient += 1
-        if quotient == 1 << 53:
-            quotient >>= 1
-            exponent += 1
-    bits = (sign << 63) | ((exponent + 1023) << 52) | (quotient - (1 << 52))
+    bits = (sign << 63) + ((exponent + 1022) << 52) + quotient
     return Float64(bits.to_bytes(8, "big"))
 
 
@@ -139,9 +139,6 @@ def _item(data, at, depth):
     if major == 6:
         value, at = _item(data, at, depth + 1)
         return Tag(n, value), at
-    # Every element takes a byte at least: a count beyond that is a lie, and would be a long loop.
-    if n > len(data) - at:
-        raise CBORError("cut short")
     if major == 5:
         return _map(data, at, n, depth)
     items = []

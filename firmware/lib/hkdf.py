@@ -16,8 +16,13 @@ def hmac_sha256(key, message):
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
     key = key + b"\0" * (_BLOCK - len(key))
+    padded = bytearray(_BLOCK)
     for pad in (0x36, 0x5C):
-        message = hashlib.sha256(bytes([b ^ pad for b in key]) + message).digest()
+        for i in range(_BLOCK):
+            padded[i] = key[i] ^ pad
+        digest = hashlib.sha256(padded)
+        digest.update(message)
+        message = digest.digest()
     return message
 
 

@@ -166,7 +166,8 @@ class MQTTSession:
         else:
             length = _MAX_BYTES + 1
         start += 1
-        if length > _MAX_BYTES or (not publish and length != _OTHERS[buffer[0]][1]):
+        # The short ones are read by position, so a length spread over more bytes than it needs is refused in them.
+        if length > _MAX_BYTES or (not publish and buffer[1] != _OTHERS[buffer[0]][1]):
             raise MQTTError("packet type 0x%02x with a wrong length" % buffer[0])
         if len(buffer) < start + length:
             return None
@@ -186,6 +187,8 @@ class MQTTSession:
         """Let umqtt read one whole packet; return its event, or None."""
         self._pipe.packet = packet
         self._client.wait_msg()
+        # umqtt leaves the rest of an answer unread, and would take it for the answer to its next packet.
+        self._pipe.packet = b""
         if packet[0] & 0xF0 == _PUBLISH:
             return self._message
         name = _OTHERS[packet[0]][0]

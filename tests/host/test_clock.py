@@ -1,0 +1,177 @@
+"""Ticks in their ring, and UTC that remembers who said it."""
+
+import calendar
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import clock
+import pytest
+from clock import Clock, later, since
+from hypothesis import given
+from hypothesis import strategies as st
+
+RING = 1 << 30
+DAY_MS = 86_400_000
+FROM_1970_TO_2000_S = 946_684_800
+BUILT_S = 1_780_000_000
+
+
+class Time:
+    """The chip's `time` module and its RTC: seconds from `epoch` on, set by machine.RTC."""
+
+    def __init__(self, epoch: int, utc_s: float) -> None:
+        self._epoch_s = FROM_1970_TO_2000_S if epoch == 2000 else 0
+        self.utc_s = utc_s
+        self.sets: list[int] = []
+
+    def time(self) -> float:
+        return self.utc_s - self._epoch_s
+
+    def gmtime(self, seconds: float) -> tuple[int, ...]:
+        return tuple(time.gmtime(seconds + self._epoch_s))
+
+    def ticks_ms(self) -> int:
+        return int(self.utc_s * 1000)
+
+    def set_rtc(self, *date: int) -> None:
+        year, month, day, hour, minute, second = date
+        self.utc_s = float(calendar.timegm((year, month, day, hour, minute, second)))
+        self.sets.append(int(self.utc_s))
+
+
+@pytest.fixture(params=[1970, 2000], ids=["from 1970", "from 2000"])
+def chip(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, Time]:
+    """A copy of clock.py that was imported where time counts from this year."""
+    fake = Time(request.param, BUILT_S - 1000.0)
+    monkeypatch.setitem(sys.modules, "time", fake)
+    spec = importlib.util.spec_from_file_location("clock_on_a_chip", Path(clock.__file__))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.undo()
+    return module, fake
+
+
+Chip = tuple[ModuleType, Time]
+
+
+def test_below_the_build_time_the_clock_is_set_to_it_and_not_trusted(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert fake.sets == [BUILT_S]
+    assert utc.utc_s() is None
+
+
+def test_a_clock_that_runs_is_left_alone(chip: Chip) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + 5.75
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert fake.sets == []
+    assert utc.utc_s() is None
+
+
+def test_a_clock_that_was_trusted_before_the_restart_is_trusted_after_it(chip: Chip) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + 5.75
+    assert module.Clock(fake.set_rtc, BUILT_S, True).utc_s() == BUILT_S + 5
+
+
+def test_a_clock_below_the_build_time_is_not_trusted_whatever_was_remembered(chip: Chip) -> None:
+    module, fake = chip
+    assert module.Clock(fake.set_rtc, BUILT_S, True).utc_s() is None
+
+
+def test_what_is_learnt_is_the_time_from_then_on(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert utc.learn(BUILT_S + 86400) is True
+    assert utc.utc_s() == BUILT_S + 86400
+    fake.utc_s += 10.5
+    assert utc.utc_s() == BUILT_S + 86410
+
+
+@pytest.mark.parametrize(("ahead_s", "believed"), [(-3, False), (-2, True), (-1, True), (0, True)])
+def test_an_untrusted_clock_never_goes_back(chip: Chip, ahead_s: int, believed: bool) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + 1000.0
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert utc.learn(BUILT_S + 1000 + ahead_s) is believed
+    assert fake.utc_s == BUILT_S + 1000
+    assert utc.utc_s() == (BUILT_S + 1000 if believed else None)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "believed", "moves"),
+    [
+        (-100000, False, 0),
+        (-3, False, 0),
+        (-2, True, 0),
+        (0, True, 0),
+        (2, True, 0),
+        (3, True, 3),
+        (9999, True, 9999),
+    ],
+)
+def test_a_trusted_clock_moves_forward_only_and_not_for_two_seconds(
+    chip: Chip, ahead_s: int, believed: bool, moves: int
+) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + 1000.0
+    utc = module.Clock(fake.set_rtc, BUILT_S, True)
+    assert utc.learn(BUILT_S + 1000 + ahead_s) is believed
+    assert utc.utc_s() == BUILT_S + 1000 + moves
+    assert len(fake.sets) == (1 if moves else 0)
+
+
+@pytest.mark.parametrize("said_s", [0, BUILT_S - 3, BUILT_S - 10**9])
+def test_what_is_older_than_the_build_is_not_believed(chip: Chip, said_s: int) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert utc.learn(said_s) is False
+    assert utc.utc_s() is None
+
+
+@given(st.lists(st.tuples(st.integers(-(10**6), 10**6), st.integers(0, 3600)), max_size=20))
+def test_whatever_is_said_utc_never_goes_backwards(said: list[tuple[int, int]]) -> None:
+    fake = Time(1970, BUILT_S - 1000.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "time", fake)
+        utc = Clock(fake.set_rtc, BUILT_S)
+        last_s = fake.utc_s
+        assert last_s == BUILT_S
+        for offset_s, passes_s in said:
+            believed = utc.learn(int(fake.utc_s) + offset_s)
+            assert fake.utc_s >= last_s
+            assert (utc.utc_s() is None) or utc.utc_s() == int(fake.utc_s)
+            assert not believed or utc.utc_s() is not None
+            fake.utc_s += passes_s
+            last_s = fake.utc_s
+
+
+@given(st.integers(0, RING - 1), st.integers(-6 * DAY_MS, 6 * DAY_MS))
+def test_since_and_later_agree_around_the_ring_for_six_days(now_ms: int, apart_ms: int) -> None:
+    then_ms = later(now_ms, apart_ms)
+    assert 0 <= then_ms < RING
+    assert since(then_ms, now_ms) == apart_ms
+    assert since(now_ms, then_ms) == -apart_ms
+
+
+def test_at_the_wrap() -> None:
+    assert since(0, RING - 1) == 1
+    assert since(RING - 1, 0) == -1
+    assert later(RING - 1, 1) == 0
+    assert since(5, 5) == 0
+
+
+def test_ticks_go_forward_within_the_ring() -> None:
+    first = clock.ticks_ms()
+    assert 0 <= first < RING
+    assert 0 <= since(clock.ticks_ms(), first) < 60_000
+
+
+def test_ticks_of_the_chip_are_cut_to_the_ring(chip: Chip) -> None:
+    module, fake = chip
+    fake.utc_s = (RING + 5) / 1000
+    assert module.ticks_ms() == 5
