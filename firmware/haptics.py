@@ -19,10 +19,10 @@ class Haptics:
     """`feel` never waits. When too many signals are queued, those that say least give way, and are counted."""
 
     def __init__(self, vibration, light, discreet, log):
-        self._vibration = vibration
-        self._light = light
-        self._discreet = discreet
-        self._log = log
+        self.vibration = vibration
+        self.light = light
+        self.discreet = discreet
+        self.log = log
         self._queue = []
         self._woken = asyncio.Event()
 
@@ -33,7 +33,7 @@ class Haptics:
             for small in ("still_trying", "touch"):
                 if small in self._queue:
                     self._queue.remove(small)
-                    self._log.count("haptics.dropped")
+                    self.log.count("haptics.dropped")
                     break
         self._woken.set()
 
@@ -43,8 +43,8 @@ class Haptics:
             await self._woken.wait()
             self._woken.clear()
             while self._queue:
-                vibration, light = signals.pattern(self._queue.pop(0), self._discreet)
-                await asyncio.gather(self._play(self._vibration, vibration), self._play(self._light, light))
+                vibration, light = signals.pattern(self._queue.pop(0), self.discreet)
+                await asyncio.gather(self._play(self.vibration, vibration), self._play(self.light, light))
                 # So that two patterns do not melt into one.
                 await asyncio.sleep(_GAP_S)
 

@@ -83,7 +83,7 @@ class Counters:
 
     def __init__(self, nvs, journal, rtc, random_bits):
         self._stores = (nvs, journal)
-        self._rtc = rtc
+        self.rtc = rtc
         self.regenerated = self.clock_trusted = False
         kept = []
         for store in self._stores:
@@ -107,14 +107,14 @@ class Counters:
     def save(self):
         """Write epoch, seq and flags to RTC memory."""
         flags = (1 if self.clock_trusted else 0) | (2 if self.regenerated else 0)
-        self._rtc.write(_sealed(_RTC_MAGIC + self._cti() + bytes((flags,))))
+        self.rtc.write(_sealed(_RTC_MAGIC + self._cti() + bytes((flags,))))
 
     def _cti(self):
         return self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
 
     def _resume(self, kept):
         """Go on where RTC memory says, unless a store has seen a start that it has not."""
-        body = _whole(self._rtc.read()[:_RTC_BYTES], _RTC_BYTES)
+        body = _whole(self.rtc.read()[:_RTC_BYTES], _RTC_BYTES)
         if body is None or body[:3] != _RTC_MAGIC:
             return False
         epoch = int.from_bytes(body[3:7], "big")

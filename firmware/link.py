@@ -67,14 +67,14 @@ class Link:
     """`bearer` has attach(ms) and open(host, port, context, server_name, ms); `make_will()` returns sealed bytes."""
 
     def __init__(self, bearer, dial, outbox, make_will, on_down, log, random_bits):
-        self._bearer = bearer
-        self._dial = dial
+        self.bearer = bearer
+        self.dial = dial
         self._topic = "obereg/%s/" % dial.tag
-        self._outbox = outbox
-        self._make_will = make_will
-        self._on_down = on_down
-        self._log = log
-        self._random_bits = random_bits
+        self.outbox = outbox
+        self.make_will = make_will
+        self.on_down = on_down
+        self.log = log
+        self.random_bits = random_bits
         self._sessions = []  # oldest first
         self._kicked = asyncio.Event()
         self._attaching = asyncio.Lock()
@@ -116,7 +116,7 @@ class Link:
             self._kicked.clear()
 
     def _backoff(self, table_ms, tail_ms):
-        return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self._random_bits)
+        return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self.random_bits)
 
     def _calm(self):
         return self._backoff(_CALM_MS, _CALM_TAIL_MS)
@@ -158,7 +158,7 @@ class Link:
             await self._open(session)
             while not session.over:
                 # A heartbeat is answered well within the keep-alive (config.py sees to it).
-                left_ms = self._dial.keep_alive_s * 1000 if session.ready else _OPEN_MS
+                left_ms = self.dial.keep_alive_s * 1000 if session.ready else _OPEN_MS
                 data = await asyncio.wait_for(session.stream.read(512), left_ms / 1000)
                 if not data:
                     raise OSError("the broker closed the connection")
@@ -176,18 +176,18 @@ class Link:
                 await session.stream.close()
 
     async def _open(self, session):
-        dial = self._dial
+        dial = self.dial
         async with self._attaching:
-            await self._bearer.attach(_ATTACH_MS)
+            await self.bearer.attach(_ATTACH_MS)
         session.asked_ms = clock.ticks_ms()
         session.patience_ms = _SILENT_MS
         # run() waits by the old patience.
         self.kick()
-        session.stream = await self._bearer.open(
+        session.stream = await self.bearer.open(
             dial.host, dial.port, dial.context, dial.server_name, _OPEN_MS
         )
         session.mqtt = MQTTSession(
-            dial.tag, dial.tag, dial.password, dial.keep_alive_s, self._topic + "up/state", self._make_will()
+            dial.tag, dial.tag, dial.password, dial.keep_alive_s, self._topic + "up/state", self.make_will()
         )
         session.mqtt.connect()
         session.mqtt.subscribe(self._topic + "down")
@@ -199,8 +199,8 @@ class Link:
         """End a session for good; its own task closes the stream."""
         if not session.over:
             session.over = True
-            self._log.count("link.ended")
-            self._log.say("W", "link: session ended: %s" % (str(why).strip() or repr(why)))
+            self.log.count("link.ended")
+            self.log.say("W", "link: session ended: %s" % (str(why).strip() or repr(why)))
             if session.task is not asyncio.current_task():
                 session.task.cancel()
             self.kick()
@@ -220,10 +220,10 @@ class Link:
                     break
                 self._end(other, "a newer one is open")
             self._pauses.reset()
-            self._log.say("I", "link: session open")
+            self.log.say("I", "link: session open")
             self.kick()
         elif event == "message":
-            self._on_down(value[1])
+            self.on_down(value[1])
         # Whatever came, the path lives both ways: it answers bytes that we have sent.
         session.asked_ms = None
 
@@ -237,7 +237,7 @@ class Link:
             except Exception as error:  # noqa: BLE001 - the stream is gone, however it says so
                 self._end(session, error)
         wait_ms = _HOUR_MS if session.asked_ms is None else _SILENT_MS
-        for entry in self._outbox.pending():
+        for entry in self.outbox.pending():
             # None: added while we wrote.
             wait_ms = min(wait_ms, 0 if entry.due_ms is None else max(0, clock.since(entry.due_ms, now_ms)))
         return wait_ms
@@ -245,7 +245,7 @@ class Link:
     def _publish_due(self, session, now_ms):
         """Put every message that is due into the session, alerts first; return whether there was one."""
         said = False
-        for entry in self._outbox.pending():
+        for entry in self.outbox.pending():
             # What this session has not said yet is due at once: the schedule is about repeating.
             if entry.session is session and clock.since(entry.due_ms, now_ms) > 0:
                 continue
@@ -271,5 +271,5 @@ class Link:
                 wait_ms = _WRITE_MS if session.ready else _OPEN_MS
                 await asyncio.wait_for(session.stream.drain(), wait_ms / 1000)
                 for _ in range(session.fresh):
-                    self._log.mark("published")
+                    self.log.mark("published")
                 session.fresh = 0

@@ -1,4 +1,4 @@
-# Stock MicroPython runs main.py from source only, so it stays this short; the rest is compiled.
+# From source; the rest is compiled (docs/decisions.md 1).
 import app
 
 app.run()

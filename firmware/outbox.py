@@ -48,8 +48,8 @@ class Outbox:
     """`journal` keeps the records; `digest(token)` names exact bytes; `log` counts what is dropped."""
 
     def __init__(self, journal, digest, log):
-        self._journal = journal
-        self._log = log
+        self.journal = journal
+        self.log = log
         self._entries = []
         for name in journal.names():
             try:
@@ -66,11 +66,11 @@ class Outbox:
         if len(self._entries) > _MAX_ENTRIES:
             self._thin()
         try:
-            self._journal.put(
+            self.journal.put(
                 self._name(entry), cbor.encode([entry.kind, entry.incident, entry.pressed, entry.token])
             )
         except Exception as error:  # noqa: BLE001 - whatever the flash says, the alert goes out
-            self._log.count("outbox.not_on_flash")
+            self.log.count("outbox.not_on_flash")
             raise OutboxError("not on flash: %s" % error)
 
     def pending(self):
@@ -90,12 +90,12 @@ class Outbox:
     def settle(self, entry):
         """Forget an entry: the desk has signed for it."""
         self._entries.remove(entry)
-        self._journal.remove(self._name(entry))
+        self.journal.remove(self._name(entry))
 
     def _thin(self):
         for entry in self._entries[:-1]:
             if not entry.urgent():
-                self._log.count("outbox.thinned")
+                self.log.count("outbox.thinned")
                 self.settle(entry)
                 return
 

@@ -25,7 +25,7 @@ Fix = namedtuple("Fix", ("lat_e7", "lon_e7", "accuracy_m", "utc_s", "at_ms"))
 # Metres (95 %) per unit of HDOP for a single-frequency receiver without corrections: twice the 7 m or so of
 # ranging error seen with a small antenna worn on a body.
 _M_PER_HDOP = const(15)
-# Said of a fix whose receiver tells neither an error (GST) nor an HDOP.
+# Said of a fix whose receiver tells no HDOP.
 _UNKNOWN_M = const(100)
 
 _DAY_S = const(86400)
@@ -34,7 +34,7 @@ _HALF_DAY_S = const(43200)
 
 class Receiver:
     """
-    Joins the sentences of one receiver. The parts it takes: RMC, GGA, GNS, GLL, GSA, GST, ZDA of any talker.
+    Joins the sentences of one receiver. The parts it takes: RMC, GGA, GNS, GLL, GSA, ZDA of any talker.
 
     `satellites` is the number used in the fix, None when not told. `malformed` counts sentences that could
     not be believed, `unused` those of other kinds, `lost` how often a fix went; `reader`, an NMEAReader,
@@ -61,8 +61,6 @@ class Receiver:
                 self.unused += 1
             elif isinstance(part, nmea.GSA):
                 self._take_gsa(part)
-            elif isinstance(part, nmea.GST):
-                self._take_gst(part)
             elif isinstance(part, nmea.ZDA):
                 # Before a fix it may tell the date that the receiver was made in.
                 if self._lat_e7 is not None:
@@ -95,7 +93,6 @@ class Receiver:
         self._utc_s = None
         self._told_s = None
         self._accuracy_m = None
-        self._gst_epochs = 0
         self._gsa = None
         self.satellites = None
 
@@ -110,8 +107,6 @@ class Receiver:
         # A receiver that repeats the same second has not measured again, so its fix must not look fresh.
         if self._lat_e7 is None or part.time_ms is None or part.time_ms != self._time_ms:
             self._at_ms = now_ms
-            if self._gst_epochs:
-                self._gst_epochs -= 1
         self._gsa = None
         self._lat_e7 = part.lat_e7
         self._lon_e7 = part.lon_e7
@@ -155,14 +150,5 @@ class Receiver:
             self._take_hdop(part.hdop_e2)
 
     def _take_hdop(self, hdop_e2):
-        # An estimate of the error itself is better, from a receiver that sends both.
-        if hdop_e2 and not self._gst_epochs:
+        if hdop_e2:
             self._accuracy_m = (hdop_e2 * _M_PER_HDOP + 99) // 100
-
-    def _take_gst(self, part):
-        if self._lat_e7 is None or part.lat_cm is None or part.lon_cm is None:
-            return
-        # 95 % is twice the root of the sum of squares; 2 max + min is never less and at most 12 % more.
-        larger = max(part.lat_cm, part.lon_cm)
-        self._accuracy_m = (2 * larger + min(part.lat_cm, part.lon_cm) + 99) // 100 or 1
-        self._gst_epochs = 2

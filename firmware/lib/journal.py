@@ -37,12 +37,12 @@ class Journal:
     """The records of one folder, which is made at the first `put`. `damaged` counts what failed its CRC."""
 
     def __init__(self, folder):
-        self._folder = folder
+        self.folder = folder
         self.damaged = 0
 
     def put(self, name, data):
         """Keep `data` under `name`; on flash when it returns, else JournalError."""
-        path = self._folder + "/" + name
+        path = self.folder + "/" + name
         try:
             try:
                 self._write(path, data)
@@ -61,7 +61,7 @@ class Journal:
     def get(self, name):
         """Return the data kept under `name`, or None if there is none or it is damaged."""
         try:
-            with open(self._folder + "/" + name, "rb") as file:
+            with open(self.folder + "/" + name, "rb") as file:
                 data = unpack(file.read())
         except OSError:
             return None
@@ -72,19 +72,19 @@ class Journal:
     def remove(self, name):
         """Forget `name`. What is not there is no error."""
         try:
-            os.remove(self._folder + "/" + name)
+            os.remove(self.folder + "/" + name)
         except OSError:
             pass
 
     def names(self):
         """Return the names of all records, sorted."""
         try:
-            return sorted(os.listdir(self._folder))
+            return sorted(os.listdir(self.folder))
         except OSError:
             return []
 
     def _make_folder(self):
-        parts = self._folder.split("/")
+        parts = self.folder.split("/")
         for n in range(1, len(parts) + 1):
             try:
                 os.mkdir("/".join(parts[:n]))

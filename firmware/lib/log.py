@@ -19,8 +19,8 @@ class Log:
     """`ticks_ms()` gives the time, `write(line)` puts a line on the console."""
 
     def __init__(self, ticks_ms, write=print):
-        self._ticks_ms = ticks_ms
-        self._write = write
+        self.ticks_ms = ticks_ms
+        self.write = write
         self.lines = []
         self.counters = {}
 
@@ -33,6 +33,6 @@ class Log:
         self.counters[what] = self.counters.get(what, 0) + 1
 
     def say(self, level, text, at_ms=None):
-        line = "%d %s %s" % (self._ticks_ms() if at_ms is None else at_ms, level, text)
+        line = "%d %s %s" % (self.ticks_ms() if at_ms is None else at_ms, level, text)
         self.lines = self.lines[1 - _LINES :] + [line]
-        self._write(line)
+        self.write(line)

@@ -7,7 +7,7 @@ kept in one is 1.7 m off.
 
     reader = NMEAReader()
     for sentence in reader.feed(data):  # b"$GNRMC,...*hh"
-        part = parse(sentence)  # Position, GSA, ZDA, GST, or None for a sentence that is not used here
+        part = parse(sentence)  # Position, GSA, ZDA, or None for a sentence that is not used here
 
 `time_ms` is UTC in ms since midnight, `day` is days since 1970-01-01, `lat_e7` and `lon_e7` are degrees x
 10^7 (north and east positive), `hdop_e2` is HDOP x 100; None where the receiver does not tell.
@@ -25,8 +25,6 @@ Position = namedtuple(
 # mode: 1 no fix, 2 two-dimensional, 3 three-dimensional, of the satellites that this one sentence lists.
 GSA = namedtuple("GSA", ("mode", "hdop_e2"))
 ZDA = namedtuple("ZDA", ("time_ms", "day"))
-# One standard deviation each, in cm.
-GST = namedtuple("GST", ("time_ms", "lat_cm", "lon_cm"))
 
 _DOLLAR = const(0x24)
 _BANG = const(0x21)
@@ -156,9 +154,6 @@ def parse(sentence):
     if kind == b"ZDA":
         _need(fields, 5)
         return ZDA(_time_ms(fields[1]), _day(*[_fixed(fields[i], 0) for i in (4, 3, 2)]))
-    if kind == b"GST":
-        _need(fields, 8)
-        return GST(_time_ms(fields[1]), _fixed(fields[6], 2), _fixed(fields[7], 2))
     return None
 
 

@@ -44,34 +44,34 @@ class Wifi:
     name = "wifi"
 
     def __init__(self, wlan, networks, log):
-        self._wlan = wlan
-        self._networks = networks
-        self._log = log
+        self.wlan = wlan
+        self.networks = networks
+        self.log = log
 
     def attached(self):
-        return self._wlan.isconnected()
+        return self.wlan.isconnected()
 
     async def attach(self, deadline_ms):
         """Join the first known network that lets us in; `deadline_ms` in all. WifiError if none does."""
         if self.attached():
             return
-        if not self._networks:
+        if not self.networks:
             raise WifiError("config.json names no Wi-Fi network")
-        self._wlan.active(True)
-        each_ms = deadline_ms // len(self._networks)
-        for name, key in self._networks:
+        self.wlan.active(True)
+        each_ms = deadline_ms // len(self.networks)
+        for name, key in self.networks:
             began_ms = clock.ticks_ms()
             try:
-                self._wlan.connect(name, key)
+                self.wlan.connect(name, key)
             except OSError as error:
-                self._log.say("W", "wifi: %s: %s" % (name, error))
+                self.log.say("W", "wifi: %s: %s" % (name, error))
             while clock.since(clock.ticks_ms(), began_ms) < each_ms:
-                if self._wlan.isconnected():
-                    self._log.say("I", "wifi: joined")
+                if self.wlan.isconnected():
+                    self.log.say("I", "wifi: joined")
                     return
                 await asyncio.sleep(_POLL_S)
-            self._wlan.disconnect()
-        raise WifiError("no known network lets us in (status %s)" % self._wlan.status())
+            self.wlan.disconnect()
+        raise WifiError("no known network lets us in (status %s)" % self.wlan.status())
 
     async def open(self, host, port, context, server_name, deadline_ms):
         """Return a stream to host:port, over TLS where `context` is given. WifiError with the reason."""

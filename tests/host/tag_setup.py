@@ -1,4 +1,4 @@
-"""A tag of real parts on fake hardware, for test_tag.py and test_tag_acks.py: all but link, receiver and motor is real."""
+"""A tag of real parts on fake hardware: all but the link, the receiver and the motor is the firmware's own."""
 
 from typing import Any
 

@@ -26,7 +26,6 @@ LINES = (
     b"$GNRMC,171926.00,A,4404.14063,N,12118.85478,W,0.117,,180315,,,A*76\r\n"
     b"$GPGGA,161224.89,4629.8922698,N,00734.0836864,E,1,06,1.49,1330.28,M,45.589,M,,*53\r\n"
     b"$GNGSA,A,3,67,83,76,82,68,,,,,,,,1.56,0.91,1.27*1D\r\n"
-    b"$GPGST,161224.89,1.8,,,,3.0,4.0,2.2*74\r\n"
     b"$GNZDA,000941.00,10,01,2017,00,00*70\r\n"
     b"$GNGLL,4404.14066,N,12118.85481,W,171926.00,A,A*65\r\n"
     b"$GNGNS,053232.438,3114.8789,N,12135.2442,E,ANNA,07,1.2,153.8,8.3,,0000*5F\r\n"
@@ -95,7 +94,7 @@ def test_no_float_from_the_sentence_to_the_signed_bytes() -> None:
     assert trace.floats == []
     assert trace.ran >= {
         "nmea.feed", "nmea.parse", "nmea.checksum_right", "nmea._parse_position", "nmea.degrees_e7",
-        "nmea._fixed", "nmea._day", "gnss.feed", "gnss._take_position", "gnss._take_gsa", "gnss._take_gst",
+        "nmea._fixed", "nmea._day", "gnss.feed", "gnss._take_position", "gnss._take_gsa",
         "gnss._take_hdop", "gnss._nearest", "gnss.fix", "gnss.utc", "alert.up_claims", "cbor.float64",
         "cbor.encode", "envelope.seal",
     }  # fmt: skip

@@ -26,8 +26,8 @@ def worn(monkeypatch, tmp_path) -> Worn:
 def test_a_press_is_on_flash_before_the_link_hears_of_it(worn):
     """Also where the chip was woken by the press, and no touch came first."""
     on_flash = []
-    worn.tag.link.kick = lambda: on_flash.append(Journal(worn.messages._folder).names())
-    worn.tag.link.urgent = lambda on: on_flash.append(Journal(worn.messages._folder).names())
+    worn.tag.link.kick = lambda: on_flash.append(Journal(worn.messages.folder).names())
+    worn.tag.link.urgent = lambda on: on_flash.append(Journal(worn.messages.folder).names())
     worn.tag.on_button("pressed", worn.now.ticks_ms())
     [entry] = worn.pending()
     assert on_flash
@@ -192,6 +192,12 @@ def test_the_first_good_fix_after_the_press_is_said_at_once(worn):
     worn.see(accuracy_m=50)
     assert updates_s(worn, 1, live=True) == [0.2]
     assert worn.said()[-1].place.accuracy_m == 50
+
+
+def test_the_fix_that_the_alert_holds_is_not_said_again(worn):
+    worn.see(accuracy_m=10)
+    worn.press()
+    assert updates_s(worn, 4) == []
 
 
 def test_a_poor_fix_is_said_at_20_s(worn):
