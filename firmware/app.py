@@ -41,7 +41,7 @@ def _read(path):
         with open(path, "rb") as file:
             return file.read()
     except OSError:
-        raise AppError("%s is missing: install and provision this tag again" % path)
+        raise AppError("%s is missing: install this tag again" % path)
 
 
 def _json(path):

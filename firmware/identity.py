@@ -70,7 +70,7 @@ def load(nvs, journal):
                 except Exception:  # noqa: BLE001 - it can be mended at the next start
                     pass
             return derive(body[:8], body[8:40], body[40])
-    raise IdentityError("no identity in NVS nor in /data: this tag must be provisioned")
+    raise IdentityError("no identity: this tag must be provisioned")
 
 
 class Counters:

@@ -109,11 +109,17 @@ class Link:
                 if session.ready:
                     wait_ms = min(wait_ms, await self._speak(session, now_ms))
                     break
+            # Not wait_for: MicroPython's takes five turns of the loop to hand the kick on, 7 ms of a press.
+            alarm = asyncio.create_task(self._ring(wait_ms))
             try:
-                await asyncio.wait_for(self._kicked.wait(), wait_ms / 1000)
-            except asyncio.TimeoutError:
-                pass
+                await self._kicked.wait()
+            finally:
+                alarm.cancel()
             self._kicked.clear()
+
+    async def _ring(self, wait_ms):
+        await asyncio.sleep(wait_ms / 1000)
+        self.kick()
 
     def _backoff(self, table_ms, tail_ms):
         return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self.random_bits)
@@ -208,10 +214,7 @@ class Link:
     def _on_event(self, session, event, value):
         if event == "connack":
             if value:
-                raise MQTTError(
-                    "the broker refuses us (CONNACK %d): is this tag imported, and its password at the broker?"
-                    % value
-                )
+                raise MQTTError("CONNACK %d: the broker does not know this tag or its password" % value)
             session.ready = True
             # The broker ends an older one: both have one client id (MQTT 3.1.1, section 3.1.4). A newer one may be on
             # its way there, and then it is the one that stays.

@@ -10,7 +10,7 @@ import calendar
 import os
 import selectors
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import clock
@@ -72,6 +72,14 @@ class _Jump(selectors.SelectSelector):
         return []
 
 
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are over: CPython 3.11's wait_for may swallow a cancellation."""
+    for task in tasks:
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+
+
 def run(now: Now, main: Coroutine[Any, Any, Any]) -> Any:
     """Run `main` in virtual time and return its result. An exception that any task lost is raised here."""
     lost: list[BaseException] = []
@@ -84,8 +92,14 @@ def run(now: Now, main: Coroutine[Any, Any, Any]) -> Any:
         )
         return loop
 
+    async def whole() -> Any:
+        try:
+            return await main
+        finally:
+            await end(asyncio.all_tasks() - {asyncio.current_task()})
+
     with asyncio.Runner(loop_factory=loop) as runner:
-        result = runner.run(main)
+        result = runner.run(whole())
     for error in lost:
         raise error
     return result
