@@ -277,15 +277,15 @@ class Parts:
 
     async def _line(self, program: asyncio.subprocess.Process, who: str) -> bytes:
         """The program's first line: it is up. DemoError with the end of its log when it is not."""
-        line = b""
+        line, problem = b"", "does not start"
         if program.stdout:
             try:
                 line = await asyncio.wait_for(program.stdout.readline(), 20)
             except TimeoutError:
-                raise DemoError(f"the {who} said nothing for 20 s")
+                problem = "is not ready after 20 s"
         if not line:
             text = (self._folder / f"{who}.log").read_text().strip().splitlines()
-            raise DemoError(f"the {who} does not start: {text[-1] if text else 'no reason given'}")
+            raise DemoError(f"the {who} {problem}: {text[-1] if text else 'it gives no reason'}")
         return line
 
     async def _start_broker(self) -> tuple[str, tuple[str, int], pathlib.Path | None, bytes | None]:
