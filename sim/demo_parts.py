@@ -11,7 +11,6 @@ import secrets
 import socket
 import ssl
 import statistics
-import sys
 import urllib.parse
 from typing import Any
 
@@ -21,10 +20,10 @@ from desk import DeskError
 from desk.tags import new_identity, registration
 from sim import certs, image, provision
 from sim.air import Air
-from sim.common import SimError
 from sim.felt import Finger
 from sim.floor import Caller
 from sim.panel import Panel
+from sim.programs import DemoError, Programs
 from sim.story import Story
 from sim.tag import TagProcess
 
@@ -32,10 +31,6 @@ _WIFI = ("obereg-demo", "a-key-of-the-demo")
 _LOCATION, _OBEREG = 264, -65537
 _LEVELS = {3: "taken by a person", 4: "closed by a person"}
 _FELT = {"received": "level 1 felt", "coming": "level 3 felt", "closed": "closed felt"}
-
-
-class DemoError(SimError):
-    """A part of the demo could not be started. The text says which and why."""
 
 
 def _free_port() -> int:
@@ -66,8 +61,8 @@ class Parts:
         self._nmea = nmea
         self._finger = Finger()
         self._felt = 0
-        self._programs: list[asyncio.subprocess.Process] = []
-        self._readers: list[asyncio.Task[None]] = []
+        self._programs = Programs(folder)
+        self._reader: asyncio.Task[None] | None = None
         self._sky: asyncio.subprocess.Process | None = None
         self._acked: dict[str, list[float]] = {}  # digest: when the desk answered
         self._identity = _identity(options.identity) if options.identity else new_identity()
@@ -119,17 +114,10 @@ class Parts:
     async def stop(self) -> None:
         """End every part. Safe at any time."""
         await self.stop_tag()
-        for program in reversed(self._programs):
-            if program.returncode is None:
-                program.terminate()
-        for program in self._programs:
-            try:
-                await asyncio.wait_for(program.wait(), 5)
-            except TimeoutError:
-                program.kill()
-        for task in self._readers:
-            task.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        await self._programs.stop()
+        if self._reader:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
         if self._air:
             await self._air.stop()
         await self.panel.stop()
@@ -153,15 +141,7 @@ class Parts:
 
     async def desk(self, *words: str) -> str:
         """Run a command of the desk, as a person there does; return what it printed."""
-        program = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "desk", *words, "--db", self._db()),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await asyncio.wait_for(program.communicate(), 20)
-        if program.returncode:
-            raise DemoError(f"desk {' '.join(words)}: {errors.decode().strip()}")
-        return output.decode()
+        return await self._programs.call("desk", *words, "--db", self._db())
 
     def best(self) -> dict[str, Any] | None:
         """Return {lat_e7, lon_e7, token} of the most accurate position at the desk: its last message."""
@@ -263,31 +243,6 @@ class Parts:
                 self._felt = len(self._finger.felt())
                 self._story.add(_FELT[signal], at_ms)
 
-    async def _program(self, *words: str, stdin: bool = False) -> asyncio.subprocess.Process:
-        log = (self._folder / f"{words[1] if words[0] == 'sim' else words[0]}.log").open("ab")
-        program = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *words),
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
-        log.close()
-        self._programs.append(program)
-        return program
-
-    async def _line(self, program: asyncio.subprocess.Process, who: str) -> bytes:
-        """The program's first line: it is up. DemoError with the end of its log when it is not."""
-        line, problem = b"", "does not start"
-        if program.stdout:
-            try:
-                line = await asyncio.wait_for(program.stdout.readline(), 20)
-            except TimeoutError:
-                problem = "is not ready after 20 s"
-        if not line:
-            text = (self._folder / f"{who}.log").read_text().strip().splitlines()
-            raise DemoError(f"the {who} {problem}: {text[-1] if text else 'it gives no reason'}")
-        return line
-
     async def _start_broker(self) -> tuple[str, tuple[str, int], pathlib.Path | None, bytes | None]:
         if self._options.broker:
             return self._foreign_broker()
@@ -300,11 +255,11 @@ class Parts:
         users = self._folder / "users.txt"
         users.touch(0o600)
         users.write_text(f"desk:{password}\n{self._keys['tag']}:{self._keys['broker']}\n")
-        broker = await self._program(
+        broker = await self._programs.start(
             *("sim", "broker", "--listen", f"127.0.0.1:{port}", "--users", str(users)),
             *("--cert", cert, "--key", key),
         )
-        await self._line(broker, "broker")
+        await self._programs.first_line(broker, "broker")
         return f"mqtts://desk:{password}@localhost:{port}", ("127.0.0.1", port), ca_pem, authority.der
 
     def _foreign_broker(self) -> tuple[str, tuple[str, int], pathlib.Path | None, bytes | None]:
@@ -331,11 +286,11 @@ class Parts:
         keys.write_text(json.dumps(self._keys))
         await self.desk("tags", "import", str(keys))
         ca = ("--ca", str(ca_pem)) if ca_pem else ()
-        program = await self._program(
+        program = await self._programs.start(
             "desk", "run", "--db", self._db(), "--broker", url, *ca, "--events", "-"
         )
-        self._desk_event(await self._line(program, "desk"))
-        self._readers.append(asyncio.create_task(self._read_desk(program)))
+        self._desk_event(await self._programs.first_line(program, "desk"))
+        self._reader = asyncio.create_task(self._read_desk(program))
 
     async def _read_desk(self, program: asyncio.subprocess.Process) -> None:
         while program.stdout and (line := await program.stdout.readline()):
@@ -368,9 +323,9 @@ class Parts:
     async def _start_sky(self) -> pathlib.Path:
         link = self._folder / "gnss"
         nmea = ("--nmea", str(self._nmea)) if self._nmea else ()
-        self._sky = await self._program(
+        self._sky = await self._programs.start(
             *("sim", "sky", "--pty", str(link), "--ttff", str(self._options.ttff), "--stdin", *nmea),
             stdin=True,
         )
-        await self._line(self._sky, "sky")
+        await self._programs.first_line(self._sky, "sky")
         return link
