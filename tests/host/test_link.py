@@ -433,6 +433,13 @@ def test_an_incident_reconnects_at_once_and_quickly_however_often_it_was_before(
     assert all(later - s <= 16 for s, later in pairwise(opens))
 
 
+@pytest.mark.parametrize("after_s", [50, 300])
+def test_a_press_does_not_wait_for_the_next_calm_attempt(setup, after_s):
+    setup.bearer.open_error = OSError(111, "ECONNREFUSED")
+    setup.run(after_s, lambda: setup.link.urgent(True), 0.5, urgent=False)
+    assert after_s in setup.at_s(setup.bearer.times("open"))
+
+
 @pytest.mark.parametrize("after_days", [5, 7, 13])
 def test_a_session_of_many_days_is_replaced_when_it_ends(setup, after_days):
     """Ticks tell only 6 days apart: what was long ago must not look like the future."""
