@@ -78,7 +78,7 @@ class Tag:
         """After a start: say that we are here, and go on with what was open."""
         self.heartbeat("start: " + reason)
         if self.incident:
-            self.log.say("W", "tag: an incident was open, going on")
+            self.log.say("W", "tag: the incident goes on")
             now_ms = clock.ticks_ms()
             self._begin(now_ms)
             if self._undelivered():
@@ -122,7 +122,7 @@ class Tag:
             self._refuse("down.refused", error)
             return
         if ack.level is None:
-            self._refuse("down.command", "this version knows no command")
+            self._refuse("down.command", "unknown")
             return
         entry = self.outbox.find(ack.of)
         opened = self.incident
@@ -133,10 +133,10 @@ class Tag:
         else:
             right = opened is not None and opened[1:3] == (ack.of, ack.digest)
         if not right:
-            self._refuse("down.not_ours", "it names nothing of ours that is open")
+            self._refuse("down.not_ours", "not ours")
             return
         self.nonce = ack.nonce
-        self.on_time(ack.iat_s)
+        self.on_time(ack.iat_s, True)
         if ack.level == 0:
             self.state_id = self.link.state = None
             return
@@ -156,9 +156,9 @@ class Tag:
         if self.incident and not self._undelivered():
             self.tick_ms = None
 
-    def on_time(self, utc_s):
-        """The desk or the receiver says what time it is."""
-        if self.utc.learn(utc_s) and not self.counters.clock_trusted:
+    def on_time(self, utc_s, signed=False):
+        """The desk (signed) or the receiver says what time it is."""
+        if self.utc.learn(utc_s, signed) and not self.counters.clock_trusted:
             self.counters.clock_trusted = True
             self.counters.save()
             self.log.mark("time known")

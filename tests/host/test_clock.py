@@ -86,7 +86,7 @@ def test_a_clock_below_the_build_time_is_not_trusted_whatever_was_remembered(chi
 def test_what_is_learnt_is_the_time_from_then_on(chip: Chip) -> None:
     module, fake = chip
     utc = module.Clock(fake.set_rtc, BUILT_S)
-    assert utc.learn(BUILT_S + 86400) is True
+    assert utc.learn(BUILT_S + 86400, True) is True
     assert utc.utc_s() == BUILT_S + 86400
     fake.utc_s += 10.5
     assert utc.utc_s() == BUILT_S + 86410
@@ -97,7 +97,7 @@ def test_an_untrusted_clock_never_goes_back(chip: Chip, ahead_s: int, believed: 
     module, fake = chip
     fake.utc_s = BUILT_S + 1000.0
     utc = module.Clock(fake.set_rtc, BUILT_S)
-    assert utc.learn(BUILT_S + 1000 + ahead_s) is believed
+    assert utc.learn(BUILT_S + 1000 + ahead_s, True) is believed
     assert fake.utc_s == BUILT_S + 1000
     assert utc.utc_s() == (BUILT_S + 1000 if believed else None)
 
@@ -120,7 +120,7 @@ def test_a_trusted_clock_moves_forward_only_and_not_for_two_seconds(
     module, fake = chip
     fake.utc_s = BUILT_S + 1000.0
     utc = module.Clock(fake.set_rtc, BUILT_S, True)
-    assert utc.learn(BUILT_S + 1000 + ahead_s) is believed
+    assert utc.learn(BUILT_S + 1000 + ahead_s, True) is believed
     assert utc.utc_s() == BUILT_S + 1000 + moves
     assert len(fake.sets) == (1 if moves else 0)
 
@@ -129,7 +129,7 @@ def test_a_trusted_clock_moves_forward_only_and_not_for_two_seconds(
 def test_what_is_older_than_the_build_is_not_believed(chip: Chip, said_s: int) -> None:
     module, fake = chip
     utc = module.Clock(fake.set_rtc, BUILT_S)
-    assert utc.learn(said_s) is False
+    assert utc.learn(said_s, True) is False
     assert utc.utc_s() is None
 
 
@@ -142,7 +142,7 @@ def test_whatever_is_said_utc_never_goes_backwards(said: list[tuple[int, int]]) 
         last_s = fake.utc_s
         assert last_s == BUILT_S
         for offset_s, passes_s in said:
-            believed = utc.learn(int(fake.utc_s) + offset_s)
+            believed = utc.learn(int(fake.utc_s) + offset_s, True)
             assert fake.utc_s >= last_s
             assert (utc.utc_s() is None) or utc.utc_s() == int(fake.utc_s)
             assert not believed or utc.utc_s() is not None
@@ -175,3 +175,18 @@ def test_ticks_of_the_chip_are_cut_to_the_ring(chip: Chip) -> None:
     module, fake = chip
     fake.utc_s = (RING + 5) / 1000
     assert module.ticks_ms() == 5
+
+
+@pytest.mark.parametrize(("ahead_days", "believed"), [(0, True), (729, True), (731, False), (36500, False)])
+def test_unsigned_time_years_after_the_last_signed_one_is_not_believed(
+    chip: Chip, ahead_days: int, believed: bool
+) -> None:
+    """A false sky could push the clock past the broker's certificate, and it would never come back."""
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert utc.learn(BUILT_S + ahead_days * 86400, False) is believed
+    assert (utc.utc_s() is not None) is believed
+    # What the desk signs is believed, and the unsigned may run on from there.
+    assert utc.learn(BUILT_S + 800 * 86400, True) is True
+    assert utc.learn(BUILT_S + 1500 * 86400, False) is True
+    assert utc.learn(BUILT_S + 2300 * 86400, False) is False
