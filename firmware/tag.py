@@ -78,7 +78,7 @@ class Tag:
         """After a start: say that we are here, and go on with what was open."""
         self.heartbeat("start: " + reason)
         if self.incident:
-            self.log.say("W", "tag: the incident goes on")
+            self.log.say("W", "tag: going on")
             now_ms = clock.ticks_ms()
             self._begin(now_ms)
             if self._undelivered():
@@ -112,7 +112,7 @@ class Tag:
             self._say(_CANCEL)
             self._step(self.incident, "cancel")
         elif event == "stuck":
-            self.heartbeat("button stuck for 30 s")
+            self.heartbeat("button stuck")
 
     def on_down(self, token):
         """Take one payload from our own topic: act on it if everything about it is right, else count it."""
@@ -187,18 +187,24 @@ class Tag:
             self.update_ms = clock.later(now_ms, _UPDATE_EVERY_MS if fix and self.quick else _SLOW_UPDATE_MS)
             self.placed = self.placed or fix is not None
             self._say(_UPDATE)
-            self.log.mark("position update" if fix else "update without a position")
+            self.log.mark("position update" if fix else "update")
 
     def _press(self, at_ms):
         self.log.mark("latched")
         opened = self.incident
-        entry = self._say(_UPDATE if opened else _ALERT, True)
+        if opened:
+            # Counted before it is said: a cut between the two must not let the next press say the same number, for
+            # then it would not ring.
+            self._keep(life.Incident(*opened[:4], opened.presses + 1))
+            self._say(_UPDATE, True)
+            opened = self.incident
+        else:
+            entry = self._say(_ALERT, True)
+            opened = life.Incident("idle", entry.cti, entry.digest, 0, 1)
+            self._begin(at_ms)
         self.log.mark("on flash")
         self.tick_ms = clock.later(at_ms, _STILL_TRYING_MS)
-        if not opened:
-            opened = life.Incident("idle", entry.cti, entry.digest, 0, 0)
-            self._begin(at_ms)
-        self._step(life.Incident(*opened[:4], opened.presses + 1), "press")
+        self._step(opened, "press")
 
     def _step(self, opened, event):
         """Move the incident through the table; return the signal felt, or ""."""
@@ -210,12 +216,16 @@ class Tag:
             self.journal.remove("incident")
             self._rest()
         else:
-            self.incident = life.Incident(state, *opened[1:])
-            try:
-                self.journal.put("incident", life.pack(self.incident))
-            except Exception as error:  # noqa: BLE001 - flash refuses: the incident goes on in RAM
-                self._refuse("incident.not_on_flash", error)
+            self._keep(life.Incident(state, *opened[1:]))
         return signal
+
+    def _keep(self, opened):
+        """Set the open incident, on flash too."""
+        self.incident = opened
+        try:
+            self.journal.put("incident", life.pack(opened))
+        except Exception as error:  # noqa: BLE001 - flash refuses: the incident goes on in RAM
+            self._refuse("incident.not_on_flash", error)
 
     def _felt(self, signal):
         self.log.mark("felt " + signal)
@@ -250,7 +260,7 @@ class Tag:
             incident=opened and opened.cti,
             # Battery is said once an incident and in heartbeats: every byte of an update is sent for hours.
             battery_mv=None if opened else self.battery_mv(),
-            presses=(opened.presses if opened else 0) + (1 if pressed else 0),
+            presses=opened.presses if opened else 1,
         )
         entry = Entry(cti, kind, opened.cti if opened else cti, pressed, token, envelope.digest(token))
         try:
