@@ -14,6 +14,7 @@ PARTS = {
     "image": "write a tag's flash image: the firmware, one board, its configuration",
     "tag": "run a tag: the firmware on MicroPython, restarted after reset and sleep",
     "panel": "press the button, set battery and charger, see vibration and light",
+    "modem": "a SIM7080G on a PTY: LTE-M, sockets to real hosts, GNSS, faults",
     "sky": "a GNSS receiver on a PTY, from a recording",
     "broker": "an MQTT broker with passwords and Obereg's access list",
     "air": "the way between tag and broker: delay, refusal, silence",
