@@ -12,21 +12,19 @@ import argparse
 import asyncio
 import datetime
 import itertools
-import os
 import pathlib
-import tty
 from collections.abc import Iterator
 
 from sim import nmea_play
 from sim.common import SimError, stdin_lines
+from sim.pty_line import CHUNK, PtyLine
 
 BAUD = 9600
 _BITS = 10  # of a byte on the wire
-_CHUNK = 48  # bytes per write, so that a reader with a small buffer sees a wire and not a burst
 
 
 class SkyError(SimError):
-    """A recording that cannot be read, or a link that cannot be made."""
+    """A recording that cannot be read, or a setting that makes no sense."""
 
 
 class Sky:
@@ -53,9 +51,8 @@ class Sky:
             raise SkyError(f"--as-of is now or recorded, not {as_of!r}")
         if speed <= 0 or ttff_s < 0:
             raise SkyError("speed must be above 0, ttff not below")
-        self.link = pathlib.Path(link)
+        self._line = PtyLine(link, self._listen)
         self.sent = 0  # bytes
-        self.dropped = 0  # bytes the reader was too slow for
         self.received = 0  # bytes from the tag, read and forgotten
         self.fixes = 0  # epochs played
         self._ttff_s = ttff_s
@@ -65,7 +62,15 @@ class Sky:
         self._baud = baud
         self._epochs = self._source(nmea)
         self._task: asyncio.Task[None] | None = None
-        self._master = self._slave = -1
+
+    @property
+    def link(self) -> pathlib.Path:
+        return self._line.link
+
+    @property
+    def dropped(self) -> int:
+        """Bytes the reader was too slow for."""
+        return self._line.dropped
 
     @staticmethod
     def _source(nmea: str | pathlib.Path | bytes | None) -> Iterator[nmea_play.Epoch]:
@@ -84,36 +89,15 @@ class Sky:
         return itertools.cycle(played)
 
     async def start(self) -> None:
-        """Make the PTY and the link; play if the supply is on. SkyError when the link cannot be made."""
-        if self.link.exists() and not self.link.is_symlink():
-            raise SkyError(f"{self.link} exists and is no link. Give --pty another name, or remove it")
-        self._master, self._slave = os.openpty()
-        # The slave stays open here: else each tag that comes and goes would hang the line up.
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        try:
-            self.link.unlink(missing_ok=True)
-            self.link.symlink_to(os.ttyname(self._slave))
-        except OSError as error:
-            os.close(self._master)
-            os.close(self._slave)
-            raise SkyError(f"cannot make the link {self.link}: {error.strerror}")
-        asyncio.get_running_loop().add_reader(self._master, self._listen)
+        """Make the PTY and the link; play if the supply is on. LineError when the link cannot be made."""
+        self._line.open()
         if self._powered:
             self._task = asyncio.create_task(self._play())
 
     async def stop(self) -> None:
         """End playing; remove the PTY and the link."""
         await self._silence()
-        if self._master < 0:
-            return
-        asyncio.get_running_loop().remove_reader(self._master)
-        name = os.ttyname(self._slave)
-        if self.link.is_symlink() and os.readlink(self.link) == name:
-            self.link.unlink()
-        os.close(self._master)
-        os.close(self._slave)
-        self._master = self._slave = -1
+        self._line.close()
 
     async def power(self, on: bool) -> None:
         """Switch the supply: off is silence, on searches for `ttff_s` and then goes on in the recording."""
@@ -121,7 +105,7 @@ class Sky:
             return
         self._powered = on
         await self._silence()
-        if on and self._master >= 0:
+        if on and self._line.is_open:
             self._task = asyncio.create_task(self._play())
 
     async def _silence(self) -> None:
@@ -134,11 +118,8 @@ class Sky:
         except asyncio.CancelledError:
             pass
 
-    def _listen(self) -> None:
-        try:
-            self.received += len(os.read(self._master, 4096))
-        except BlockingIOError:
-            pass
+    def _listen(self, data: bytes) -> None:
+        self.received += len(data)
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
@@ -165,14 +146,9 @@ class Sky:
         loop = asyncio.get_running_loop()
         byte_s = min(_BITS / self._baud, 0.9 * gap_s / len(data)) / self._speed
         at = loop.time()
-        for start in range(0, len(data), _CHUNK):
-            chunk = data[start : start + _CHUNK]
-            try:
-                written = os.write(self._master, chunk)
-            except BlockingIOError:
-                written = 0
-            self.sent += written
-            self.dropped += len(chunk) - written
+        for start in range(0, len(data), CHUNK):
+            chunk = data[start : start + CHUNK]
+            self.sent += self._line.write(chunk)
             at += len(chunk) * byte_s
             await asyncio.sleep(at - loop.time())
 

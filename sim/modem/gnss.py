@@ -11,11 +11,11 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from sim import nmea_play
+from sim.common import SimError
 from sim.modem import timings
 from sim.modem.core import Core, Reply, lines
 from sim.modem.line import NOT_ALLOWED, AtError
 from sim.modem.nmea import Place, place_of
-from sim.modem.port import SimError
 
 _HPA_PER_HDOP_M = 8.0
 _NEVER = -1e12

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from sim import nmea_play
+from sim.pty_line import LineError
 from sim.sky import Sky, SkyError
 
 NOW = datetime.datetime(2026, 11, 21, 7, 8, 9, 250_000, tzinfo=datetime.UTC)
@@ -164,7 +165,7 @@ def test_a_link_name_that_is_taken_and_a_missing_recording_are_named(tmp_path):
     (tmp_path / "gnss").write_text("mine")
 
     async def story() -> None:
-        with pytest.raises(SkyError, match="exists and is no link"):
+        with pytest.raises(LineError, match="exists and is no link"):
             await Sky(tmp_path / "gnss").start()
 
     asyncio.run(story())
