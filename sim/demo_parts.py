@@ -147,8 +147,7 @@ class Parts:
         """Return {lat_e7, lon_e7, token} of the most accurate position at the desk: its last message."""
         found = None
         for message in self._story.stored:
-            claims = self._claims(message["token"])
-            place = claims.get(_LOCATION)
+            place = message["claims"].get(_LOCATION)
             # <=: of equally accurate ones the latest.
             if place and (found is None or place[4] <= found["accuracy_m"]):
                 found = {
@@ -238,9 +237,10 @@ class Parts:
         self._finger.edge(value, t_ms)
         # A pattern may be the beginning of a longer one: the last is sure only when the next has begun,
         # but each that we wait for is the longest that begins as it does.
-        for at_ms, signal in self._finger.felt()[self._felt :]:
+        felt = self._finger.felt()
+        for at_ms, signal in felt[self._felt :]:
             if signal in _FELT:
-                self._felt = len(self._finger.felt())
+                self._felt = len(felt)
                 self._story.add(_FELT[signal], at_ms)
 
     async def _start_broker(self) -> tuple[str, tuple[str, int], pathlib.Path | None, bytes | None]:
@@ -302,11 +302,12 @@ class Parts:
         if event["what"] == "ready":
             story.add("the desk is ready", t_ms)
         elif event["what"] == "stored":
+            event["claims"] = self._claims(event["token"])
             story.stored.append(event)
             if event["kind"] == 1:
                 story.add("at the desk", t_ms, f"alert, {len(event['token']) // 2} bytes")
             elif event["kind"] == 3:
-                place = self._claims(event["token"]).get(_LOCATION)
+                place = event["claims"].get(_LOCATION)
                 story.add("update at the desk", t_ms, f"{place[1]:.7f} {place[2]:.7f}" if place else "")
             elif event["kind"] == 4:
                 story.add("heartbeat at the desk", t_ms)

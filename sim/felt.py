@@ -25,6 +25,7 @@ class Finger:
 
     def __init__(self) -> None:
         self._edges: list[tuple[int, int]] = []  # (on, t_ms)
+        self._patterns = patterns()
 
     def edge(self, on: int, t_ms: int) -> None:
         """The motor was switched on or off at `t_ms`."""
@@ -44,11 +45,10 @@ class Finger:
             at += length + 1 if name else 2
         return found
 
-    @staticmethod
-    def _longest(times: list[int]) -> tuple[str, int]:
+    def _longest(self, times: list[int]) -> tuple[str, int]:
         """The longest pattern that these times begin with, among equals the nearest."""
         best = (0, 0, "")
-        for name, pattern in patterns().items():
+        for name, pattern in self._patterns.items():
             off = [time - wanted for time, wanted in zip(times, pattern, strict=False)]
             if len(off) == len(pattern) and all(-_EARLY_MS <= late <= _LATE_MS for late in off):
                 best = max(best, (len(pattern), -sum(map(abs, off)), name))

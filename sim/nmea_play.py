@@ -6,9 +6,12 @@ Sentences whose checksum is wrong, and bytes that are no sentence at all, pass t
 
 import datetime
 import math
+import pathlib
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from sim.common import SimError
 
 # Where each sentence keeps its UTC time, and where its date. IEC 61162-1.
 _TIME_FIELD = {b"RMC": 1, b"GGA": 1, b"GNS": 1, b"GST": 1, b"GBS": 1, b"GRS": 1, b"ZDA": 1, b"GLL": 5}
@@ -16,6 +19,10 @@ _SENTENCE = re.compile(rb"\$([A-Z]{2}[A-Z]{3},[^\r\n$*]*)\*([0-9A-Fa-f]{2})")
 _CLOCK = re.compile(rb"(\d\d)(\d\d)(\d\d)(\.\d+)?$")
 _DAY_S = 86400
 _DEFAULT_GAP_S = 1.0
+
+
+class RecordingError(SimError):
+    """A recording that cannot be read or holds nothing to play."""
 
 
 class Epoch(NamedTuple):
@@ -109,6 +116,18 @@ def retime(data: bytes, now: datetime.datetime) -> bytes:
         return b"$%s*%02X" % (body, checksum(body))
 
     return _SENTENCE.sub(rewrite, data)
+
+
+def load(recording: str | pathlib.Path | bytes) -> list[Epoch]:
+    """Return the epochs of a recording, given as its path or its bytes. RecordingError when there are none."""
+    try:
+        data = recording if isinstance(recording, bytes) else pathlib.Path(recording).read_bytes()
+    except OSError as error:
+        raise RecordingError(f"cannot read the recording {error.filename}: {error.strerror}")
+    played = epochs(without_remarks(data))
+    if not played:
+        raise RecordingError("the recording is empty")
+    return played
 
 
 def no_fix() -> bytes:

@@ -13,7 +13,6 @@ import asyncio
 import datetime
 import itertools
 import pathlib
-from collections.abc import Iterator
 
 from sim import nmea_play
 from sim.common import SimError, stdin_lines
@@ -24,7 +23,7 @@ _BITS = 10  # of a byte on the wire
 
 
 class SkyError(SimError):
-    """A recording that cannot be read, or a setting that makes no sense."""
+    """A setting that makes no sense."""
 
 
 class Sky:
@@ -60,7 +59,7 @@ class Sky:
         self._as_of = as_of
         self._powered = powered
         self._baud = baud
-        self._epochs = self._source(nmea)
+        self._epochs = nmea_play.walk() if nmea is None else itertools.cycle(nmea_play.load(nmea))
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -71,22 +70,6 @@ class Sky:
     def dropped(self) -> int:
         """Bytes the reader was too slow for."""
         return self._line.dropped
-
-    @staticmethod
-    def _source(nmea: str | pathlib.Path | bytes | None) -> Iterator[nmea_play.Epoch]:
-        if nmea is None:
-            return nmea_play.walk()
-        if isinstance(nmea, bytes):
-            recording = nmea
-        else:
-            try:
-                recording = pathlib.Path(nmea).read_bytes()
-            except OSError as error:
-                raise SkyError(f"cannot read the recording {nmea}: {error.strerror}")
-        played = nmea_play.epochs(nmea_play.without_remarks(recording))
-        if not played:
-            raise SkyError("the recording is empty")
-        return itertools.cycle(played)
 
     async def start(self) -> None:
         """Make the PTY and the link; play if the supply is on. LineError when the link cannot be made."""

@@ -156,14 +156,7 @@ def _source(recording: str | pathlib.Path | bytes | None) -> Iterator[nmea_play.
         return None
     if recording == "walk":
         return nmea_play.walk()
-    if isinstance(recording, bytes):
-        data = recording
-    else:
-        try:
-            data = pathlib.Path(recording).read_bytes()
-        except OSError as error:
-            raise SimError(f"cannot read the recording {recording}: {error.strerror}")
-    played = nmea_play.epochs(nmea_play.without_remarks(data))
+    played = nmea_play.load(recording)
     if not any(place_of(epoch.data) for epoch in played):
         raise SimError("there is no fix in the recording. Give another one, or none")
     return itertools.cycle(played)

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from sim import nmea_play
+from sim.nmea_play import RecordingError
 from sim.pty_line import LineError
-from sim.sky import Sky, SkyError
+from sim.sky import Sky
 
 NOW = datetime.datetime(2026, 11, 21, 7, 8, 9, 250_000, tzinfo=datetime.UTC)
 RMC = nmea_play.sentence(b"GNRMC,081411.000,A,5541.1955,N,03737.2872,E,0.60,301.29,260514,,,A")
@@ -169,5 +170,5 @@ def test_a_link_name_that_is_taken_and_a_missing_recording_are_named(tmp_path):
             await Sky(tmp_path / "gnss").start()
 
     asyncio.run(story())
-    with pytest.raises(SkyError, match=r"cannot read the recording .*none\.log"):
+    with pytest.raises(RecordingError, match=r"cannot read the recording .*none\.log"):
         Sky(tmp_path / "g", tmp_path / "none.log")
