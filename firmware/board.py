@@ -16,12 +16,11 @@ from array import array
 
 import esp32
 import machine
-import network
 from micropython import const
 
 # Edges the interrupt can latch before they are read; a bouncing press makes a dozen.
 _EDGES = const(32)
-_GNSS_RX_BYTES = const(2048)
+_UART_BYTES = const(2048)
 # No record of ours in NVS is longer.
 _NVS_BYTES = const(64)
 
@@ -60,6 +59,19 @@ class RTCMemory:
         machine.RTC().memory(data)
 
 
+def _uart(part):
+    return machine.UART(
+        part["uart"],
+        part["baud"],
+        tx=part["tx"],
+        rx=part["rx"],
+        rxbuf=_UART_BYTES,
+        # A write that fits does not block the button.
+        txbuf=_UART_BYTES,
+        timeout=0,
+    )
+
+
 def _output(part):
     """Return a function that turns a part of the map on or off, whatever level that is; nothing where there is none."""
     if not part:
@@ -67,6 +79,13 @@ def _output(part):
     active = part["active"]
     pin = machine.Pin(part["pin"], machine.Pin.OUT, value=1 - active)
     return lambda on: pin.value(active if on else 1 - active)
+
+
+def _divider(part):
+    """Return a function that tells the battery's voltage in mV."""
+    # 11 dB: the range to 3.1 V; half a battery's voltage is more than the 0.95 V of no attenuation.
+    adc = machine.ADC(machine.Pin(part["pin"]), atten=machine.ADC.ATTN_11DB)
+    return lambda: adc.read_uv() * part["ratio_e3"] // 1000000
 
 
 class ButtonPin:
@@ -128,20 +147,40 @@ class Board:
         self.button = ButtonPin(parts["button"], ticks_ms)
         self.vibration = _output(parts.get("vibration"))
         self.light = _output(parts.get("light"))
-        gnss = parts["gnss"]
-        self.gnss_power = _output(gnss.get("power"))
-        self.gnss_uart = machine.UART(
-            gnss["uart"], gnss["baud"], tx=gnss["tx"], rx=gnss["rx"], rxbuf=_GNSS_RX_BYTES, timeout=0
-        )
-        self.station = network.WLAN(network.STA_IF)
+        # None: the receiver is inside the modem.
+        self.gnss_uart = None
+        gnss = parts.get("gnss")
+        if gnss:
+            self.gnss_power = _output(gnss.get("power"))
+            self.gnss_uart = _uart(gnss)
+        pmu = self._power_chip(parts.get("pmu"))
+        self.modem_uart = None
+        modem = parts.get("modem")
+        if modem:
+            self.modem_uart = _uart(modem)
+            self.modem_pwrkey = _output(modem["pwrkey"])
+            # Low: it may not sleep.
+            _output(modem.get("dtr"))
+            self.modem_power = pmu.modem if pmu else _output(modem.get("power"))
+            # What we know before a word is said: our own switch is off after a start, a power chip remembers.
+            self.modem_powered = pmu.modem_on() if pmu else "power" not in modem
         self.restart = machine.reset
-        # 11 dB: the range to 3.1 V; half a battery's voltage is more than the 0.95 V of no attenuation.
-        self._adc = machine.ADC(machine.Pin(parts["battery"]["pin"]), atten=machine.ADC.ATTN_11DB)
-        self._ratio_e3 = parts["battery"]["ratio_e3"]
+        self.battery_mv = pmu.battery_mv if pmu else _divider(parts["battery"])
 
-    def battery_mv(self):
-        """Return the battery's voltage in mV."""
-        return self._adc.read_uv() * self._ratio_e3 // 1000000
+    @staticmethod
+    def _power_chip(part):
+        if not part:
+            return None
+        from axp2101 import AXP2101
+
+        return AXP2101(machine.I2C(part["i2c"], scl=machine.Pin(part["scl"]), sda=machine.Pin(part["sda"])))
+
+    @staticmethod
+    def station():
+        """Return the Wi-Fi station. Asking for it starts the Wi-Fi driver, which costs memory and current."""
+        import network
+
+        return network.WLAN(network.STA_IF)
 
     @staticmethod
     def set_rtc(year, month, day, hour, minute, second):

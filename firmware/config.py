@@ -9,6 +9,7 @@ Unknown fields are errors: a misspelt field that is silently ignored would be a 
 from collections import namedtuple
 
 # field, what it holds, default (none: it must be there; - for no value). broker.host is {"broker": {"host": ...}}.
+# apn: of the SIM, "" for the network's own; without it the modem is not used. bands: of Cat-M, as "3,8,20".
 # hold_ms 0: a touch is a press. keep_alive_s is longer than the longest sleep (4 h at night), so that the broker
 # does not say the will meanwhile. broker.name: the name in the certificate where it is not the host.
 FIELDS = """
@@ -18,7 +19,9 @@ broker.port 1..65535 8883
 broker.tls switch true
 broker.name text -
 broker.ca text /ca.der
-wifi networks
+apn name -
+bands name -
+wifi networks -
 hold_ms 0..5000 600
 discreet switch false
 heartbeat_s 60..86400 600
@@ -27,6 +30,7 @@ keep_alive_s 60..65535 18000
 
 _WORDS = {
     "text": "a text of 1 to 128 characters",
+    "name": "a text of at most 100 characters without quotes",
     "switch": "true or false",
     # IEEE 802.11: a name has 1 to 32 bytes; WPA: a key has 8 to 63 characters.
     "networks": 'at most 8 pairs ["name", "key"], keys of 8 to 63 characters or empty',
@@ -40,6 +44,13 @@ class ConfigError(Exception):
 def _fits(value, kind):
     if kind == "text":
         return isinstance(value, str) and 1 <= len(value) <= 128
+    if kind == "name":
+        # It is said in a modem's command line, between quotes.
+        return (
+            isinstance(value, str)
+            and len(value) <= 100
+            and all([" " <= c <= "~" and c != '"' for c in value])
+        )
     if kind == "switch":
         return isinstance(value, bool)
     if kind == "networks":

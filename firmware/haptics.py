@@ -9,10 +9,20 @@ Plays signals on the vibration motor and the light, one after the other: none is
 import asyncio
 
 import signals
+from micropython import const
 
 # More than that is a pattern nobody could tell apart.
-_MAX_QUEUE = 4
-_GAP_S = 0.15
+_MAX_QUEUE = const(4)
+_GAP_S = const(0.15)
+
+
+async def _play(output, times_ms):
+    on = True
+    for time_ms in times_ms:
+        output(on)
+        await asyncio.sleep(time_ms / 1000)
+        on = not on
+    output(False)
 
 
 class Haptics:
@@ -44,15 +54,6 @@ class Haptics:
             self._woken.clear()
             while self._queue:
                 vibration, light = signals.pattern(self._queue.pop(0), self.discreet)
-                await asyncio.gather(self._play(self.vibration, vibration), self._play(self.light, light))
+                await asyncio.gather(_play(self.vibration, vibration), _play(self.light, light))
                 # So that two patterns do not melt into one.
                 await asyncio.sleep(_GAP_S)
-
-    @staticmethod
-    async def _play(output, times_ms):
-        on = True
-        for time_ms in times_ms:
-            output(on)
-            await asyncio.sleep(time_ms / 1000)
-            on = not on
-        output(False)

@@ -75,3 +75,22 @@ def unpack(data):
     except (cbor.CBORError, IncidentError, TypeError):
         pass
     raise IncidentError("the record on flash is damaged")
+
+
+def restored(record, entries, refuse):
+    """
+    Return the Incident that was open before this start, or None.
+
+    `record`: its record, or None; `entries`: what waits in the outbox. An alert there without a record was cut between
+    the two, or the record rotted, which is told to `refuse(counter, why)`.
+    """
+    if record:
+        try:
+            return unpack(record)
+        except IncidentError as error:
+            refuse("incident.damaged", error)
+    # The newest: an older one may wait for its ack although its incident is closed.
+    for entry in reversed(entries):
+        if entry.kind == 1:  # an alert (docs/protocol.md section 4)
+            return Incident("calling", entry.cti, entry.digest, 0, 1)
+    return None

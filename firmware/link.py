@@ -1,13 +1,14 @@
 """
 Delivers the outbox: attach, connect, publish, await the ack.
 
-    link = Link(bearer, dial, outbox, make_will, on_down, log, random_bits)
+    link = Link(bearers, dial, outbox, make_will, on_down, log, random_bits)
     link.kick()                   # there is something new to say
     link.urgent(True)             # an incident is open: reconnect freely
     await link.run()
 
-A session is one MQTT session over one stream. Usually there is one. When it is silent (no CONNACK or PUBACK within
-3 s) it may be half open, so a second one is opened beside it and whichever is answered first wins.
+A session is one MQTT session over one stream of one bearer. Usually there is one. When it is silent (no CONNACK or
+PUBACK within 3 s) it may be half open, so a second one is opened beside it, over another bearer if there is one, and
+whichever is answered first wins.
 
 A PUBACK settles nothing: it says only that the session lives. What settles a message is a right ack, which
 `on_down(token)` judges. Nothing here waits without a deadline, and nothing is dropped without a counter.
@@ -21,16 +22,12 @@ from backoff import Backoff
 from micropython import const
 from mqtt import MQTTError, MQTTSession
 
-# Wi-Fi association and DHCP take 1-4 s; past this another attempt does better.
-_ATTACH_MS = const(20000)
-# TCP and TLS: at 30 % loss connections were seen to succeed after 48 s, so a slow opening is not given up early; the
-# next one is opened beside it.
-_OPEN_MS = const(60000)
 # No CONNACK or PUBACK within this: the session may be half open.
 _SILENT_MS = const(3000)
 # A write that the stream does not take.
 _WRITE_MS = const(3000)
 _HOUR_MS = const(3600000)
+_SPARE_S = const(5)
 # The same bytes again at 0, 2, 5, 10, 20, 30 s after the first time, then every 60 s +- 20 %, without end.
 _RESEND_MS = (2000, 3000, 5000, 10000, 10000)
 _RESEND_TAIL_MS = const(60000)
@@ -43,41 +40,50 @@ _URGENT_TAIL_MS = const(15000)
 _OPENS_PER_HOUR = const(6)
 _JITTER_PERCENT = const(20)
 
-# Whom to call and as whom. `context`: a TLS context or None; `tag`: 16 hex digits, MQTT user and client id.
-Dial = namedtuple("Dial", ("host", "port", "context", "server_name", "tag", "password", "keep_alive_s"))
+# Whom to call and as whom. `tag`: 16 hex digits, MQTT user and client id.
+Dial = namedtuple("Dial", ("host", "port", "tag", "password", "keep_alive_s"))
 
 
 class _Session:
-    """One MQTT session over one stream, from its opening to its end."""
+    """One MQTT session over one stream of `bearer`, from its opening to its end."""
 
-    def __init__(self, now_ms):
+    def __init__(self, bearer, now_ms):
+        self.bearer = bearer
         self.mqtt = self.stream = self.task = self.state = None
+        # Joining a network takes longer than an answer.
+        self.attaching = True
         self.ready = False  # the broker has said yes
         self.over = False
         # When what is unanswered was said; None: nothing is. A CONNECT is unanswered from the start.
         self.asked_ms = now_ms
-        # How long that may last: joining a network takes longer than an answer.
-        self.patience_ms = _ATTACH_MS
         self.fresh = 0  # messages said for the first time and not yet written
         # MicroPython's drain() writes bytes twice when two tasks drain one stream.
         self.writing = asyncio.Lock()
 
 
 class Link:
-    """`bearer` has attach(ms) and open(host, port, context, server_name, ms); `make_will()` returns sealed bytes."""
+    """
+    `bearers`, the preferred one first: each has a `name`, attach(ms), open(host, port, ms), and how long these two may
+    take: `attach_ms`, `open_ms`. `make_will()` returns sealed bytes, `on_down(token)` takes a payload,
+    `on_trouble(why)` is called when a session opens after others could not.
+    """
 
-    def __init__(self, bearer, dial, outbox, make_will, on_down, log, random_bits):
-        self.bearer = bearer
-        self.dial = dial
+    def __init__(self, bearers, dial, outbox, make_will, on_down, on_trouble, log, random_bits):
+        self._bearers = bearers
+        self._dial = dial
         self._topic = "obereg/%s/" % dial.tag
-        self.outbox = outbox
-        self.make_will = make_will
-        self.on_down = on_down
-        self.log = log
-        self.random_bits = random_bits
+        self._outbox = outbox
+        self._make_will = make_will
+        self._on_down = on_down
+        self._on_trouble = on_trouble
+        self._log = log
+        self._random_bits = random_bits
         self._sessions = []  # oldest first
         self._kicked = asyncio.Event()
-        self._attaching = asyncio.Lock()
+        self._locks = [asyncio.Lock() for _ in bearers]  # one attaches at a time
+        # Why no session could be opened; None: one is open, or none was tried.
+        self.trouble = None
+        self._probe = False  # ask whether the session lives
         self._urgent = False
         self._pauses = self._calm()
         self._open_at_ms = None  # None: at once
@@ -96,6 +102,9 @@ class Link:
             self._pauses = self._backoff(_URGENT_MS, _URGENT_TAIL_MS) if on else self._calm()
             if on:
                 self._open_at_ms = None
+                # The finger is down: a dead session shows before there is an alert to lose in it, and a radio that
+                # sleeps wakes up.
+                self._probe = True
         self.kick()
 
     async def run(self):
@@ -122,7 +131,7 @@ class Link:
         self.kick()
 
     def _backoff(self, table_ms, tail_ms):
-        return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self.random_bits)
+        return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self._random_bits)
 
     def _calm(self):
         return self._backoff(_CALM_MS, _CALM_TAIL_MS)
@@ -136,7 +145,11 @@ class Link:
         for session in self._sessions:
             if session.asked_ms is None:
                 return _HOUR_MS
-            left_ms = session.patience_ms - clock.since(now_ms, session.asked_ms)
+            patience_ms = _SILENT_MS
+            # In an incident the other bearer does not wait for this one; outside it would only cost current.
+            if session.attaching and not (self._urgent and len(self._bearers) > 1):
+                patience_ms = session.bearer.attach_ms
+            left_ms = patience_ms - clock.since(now_ms, session.asked_ms)
             if left_ms > 0:
                 return left_ms
         # Here: none, or all are silent. A silent one may still answer, so it is kept beside the new one.
@@ -145,26 +158,36 @@ class Link:
         if len(self._opens_ms) == _OPENS_PER_HOUR and not self._urgent:
             return _HOUR_MS - clock.since(now_ms, self._opens_ms[0])
         if len(self._sessions) == 2:
-            older = self._sessions[0]
+            older, newer = self._sessions
+            keep = self._opening(older, now_ms)
+            if keep and self._opening(newer, now_ms) and (older.attaching or newer.attaching):
+                # Over different bearers; joining a network anew would only take longer.
+                return _SILENT_MS
             # A slow opening is not given up early: it is the newer one that is exchanged beside it.
-            opening = not older.ready and older.patience_ms == _SILENT_MS
-            keep = opening and clock.since(now_ms, older.asked_ms) < _OPEN_MS
             self._end(self._sessions.pop(1 if keep else 0), "silent")
         self._opens_ms.append(now_ms)
+        used = [session.bearer for session in self._sessions]
+        free = [bearer for bearer in self._bearers if bearer not in used] or self._bearers
+        session = _Session(free[self._pauses.attempt % len(free)], now_ms)
         self._open_at_ms = clock.later(now_ms, self._pauses.delay_ms())
-        session = _Session(now_ms)
         self._sessions.append(session)
         session.task = asyncio.create_task(self._live(session))
         return _SILENT_MS
 
+    @staticmethod
+    def _opening(session, now_ms):
+        """Whether it is being opened, and may yet be."""
+        return not session.ready and (
+            session.attaching or clock.since(now_ms, session.asked_ms) < session.bearer.open_ms
+        )
+
     async def _live(self, session):
         """The life of one session: open, listen, end."""
-        left_ms = _OPEN_MS
         try:
             await self._open(session)
             while not session.over:
                 # A heartbeat is answered well within the keep-alive (config.py sees to it).
-                left_ms = self.dial.keep_alive_s * 1000 if session.ready else _OPEN_MS
+                left_ms = self._dial.keep_alive_s * 1000 if session.ready else session.bearer.open_ms
                 data = await asyncio.wait_for(session.stream.read(512), left_ms / 1000)
                 if not data:
                     raise OSError("the broker closed the connection")
@@ -173,7 +196,7 @@ class Link:
                 # What umqtt answered by itself: PUBACKs of downlinks.
                 await self._flush(session)
         except asyncio.TimeoutError:
-            self._end(session, "no answer within %d s" % (left_ms // 1000))
+            self._end(session, "no answer in time")
         except Exception as error:  # noqa: BLE001 - OSError, ValueError of TLS, WifiError, MQTTError: it is over
             self._end(session, error)
         finally:
@@ -182,18 +205,17 @@ class Link:
                 await session.stream.close()
 
     async def _open(self, session):
-        dial = self.dial
-        async with self._attaching:
-            await self.bearer.attach(_ATTACH_MS)
+        dial, bearer = self._dial, session.bearer
+        async with self._locks[self._bearers.index(bearer)]:
+            # It has the deadline; this one is for a bearer that forgets it.
+            await asyncio.wait_for(bearer.attach(bearer.attach_ms), bearer.attach_ms / 1000 + _SPARE_S)
         session.asked_ms = clock.ticks_ms()
-        session.patience_ms = _SILENT_MS
+        session.attaching = False
         # run() waits by the old patience.
         self.kick()
-        session.stream = await self.bearer.open(
-            dial.host, dial.port, dial.context, dial.server_name, _OPEN_MS
-        )
+        session.stream = await bearer.open(dial.host, dial.port, bearer.open_ms)
         session.mqtt = MQTTSession(
-            dial.tag, dial.tag, dial.password, dial.keep_alive_s, self._topic + "up/state", self.make_will()
+            dial.tag, dial.tag, dial.password, dial.keep_alive_s, self._topic + "up/state", self._make_will()
         )
         session.mqtt.connect()
         session.mqtt.subscribe(self._topic + "down")
@@ -205,8 +227,11 @@ class Link:
         """End a session for good; its own task closes the stream."""
         if not session.over:
             session.over = True
-            self.log.count("link.ended")
-            self.log.say("W", "link: session ended: %s" % (str(why).strip() or repr(why)))
+            self._log.count("link.ended")
+            why = "%s: %s" % (session.bearer.name, str(why).strip() or repr(why))
+            if not any([each.ready for each in self._sessions + [session]]):
+                self.trouble = why
+            self._log.say("W", "link: session ended: " + why)
             if session.task is not asyncio.current_task():
                 session.task.cancel()
             self.kick()
@@ -216,23 +241,34 @@ class Link:
             if value:
                 raise MQTTError("CONNACK %d: the broker does not know this tag or its password" % value)
             session.ready = True
-            # The broker ends an older one: both have one client id (MQTT 3.1.1, section 3.1.4). A newer one may be on
-            # its way there, and then it is the one that stays.
-            for other in self._sessions:
+            # This was the answer.
+            self._probe = False
+            # The broker ends an older one: both have one client id (MQTT 3.1.1, section 3.1.4). The CONNECT of a newer
+            # one may be on its way there, and then it is the one that stays.
+            newer = False
+            for other in list(self._sessions):
                 if other is session:
-                    break
-                self._end(other, "a newer one is open")
+                    newer = True
+                elif not newer or not other.mqtt:
+                    self._end(other, "another one is open")
             self._pauses.reset()
-            self.log.say("I", "link: session open")
+            self._log.say("I", "link: session open over " + session.bearer.name)
+            why = session.stream.warning or self.trouble
+            self.trouble = None
+            if why:
+                self._on_trouble(why)
             self.kick()
         elif event == "message":
-            self.on_down(value[1])
+            self._on_down(value[1])
         # Whatever came, the path lives both ways: it answers bytes that we have sent.
         session.asked_ms = None
 
     async def _speak(self, session, now_ms):
         """Publish what is due; return the ms until something is due again."""
-        if self._publish_due(session, now_ms):
+        if self._probe:
+            session.mqtt.ping()
+        if self._publish_due(session, now_ms) or self._probe:
+            self._probe = False
             if session.asked_ms is None:
                 session.asked_ms = now_ms
             try:
@@ -240,7 +276,7 @@ class Link:
             except Exception as error:  # noqa: BLE001 - the stream is gone, however it says so
                 self._end(session, error)
         wait_ms = _HOUR_MS if session.asked_ms is None else _SILENT_MS
-        for entry in self.outbox.pending():
+        for entry in self._outbox.pending():
             # None: added while we wrote.
             wait_ms = min(wait_ms, 0 if entry.due_ms is None else max(0, clock.since(entry.due_ms, now_ms)))
         return wait_ms
@@ -248,7 +284,7 @@ class Link:
     def _publish_due(self, session, now_ms):
         """Put every message that is due into the session, alerts first; return whether there was one."""
         said = False
-        for entry in self.outbox.pending():
+        for entry in self._outbox.pending():
             # What this session has not said yet is due at once: the schedule is about repeating.
             if entry.session is session and clock.since(entry.due_ms, now_ms) > 0:
                 continue
@@ -271,8 +307,8 @@ class Link:
             if data:
                 session.stream.write(data)
                 # The first write carries the TCP and TLS handshakes with it.
-                wait_ms = _WRITE_MS if session.ready else _OPEN_MS
-                await asyncio.wait_for(session.stream.drain(), wait_ms / 1000)
+                wait_ms = _WRITE_MS if session.ready else session.bearer.open_ms
+                await session.stream.drain(wait_ms)
                 for _ in range(session.fresh):
-                    self.log.mark("published")
+                    self._log.mark("published")
                 session.fresh = 0

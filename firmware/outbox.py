@@ -44,6 +44,10 @@ class Entry:
         return self.pressed or self.kind != 3
 
 
+def _name(entry):
+    return hexlify(entry.cti).decode()
+
+
 class Outbox:
     """`journal` keeps the records; `digest(token)` names exact bytes; `log` counts what is dropped."""
 
@@ -67,7 +71,7 @@ class Outbox:
             self._thin()
         try:
             self.journal.put(
-                self._name(entry), cbor.encode([entry.kind, entry.incident, entry.pressed, entry.token])
+                _name(entry), cbor.encode([entry.kind, entry.incident, entry.pressed, entry.token])
             )
         except Exception as error:  # noqa: BLE001 - whatever the flash says, the alert goes out
             self.log.count("outbox.not_on_flash")
@@ -75,10 +79,10 @@ class Outbox:
 
     def pending(self):
         """Return the unsettled entries, urgent ones first, each kind oldest first."""
-        entries = self._entries
-        return [entry for entry in entries if entry.urgent()] + [
-            entry for entry in entries if not entry.urgent()
-        ]
+        urgent, others = [], []
+        for entry in self._entries:
+            (urgent if entry.urgent() else others).append(entry)
+        return urgent + others
 
     def find(self, cti):
         """Return the unsettled entry of that identity, or None."""
@@ -90,7 +94,7 @@ class Outbox:
     def settle(self, entry):
         """Forget an entry: the desk has signed for it."""
         self._entries.remove(entry)
-        self.journal.remove(self._name(entry))
+        self.journal.remove(_name(entry))
 
     def _thin(self):
         for entry in self._entries[:-1]:
@@ -98,7 +102,3 @@ class Outbox:
                 self.log.count("outbox.thinned")
                 self.settle(entry)
                 return
-
-    @staticmethod
-    def _name(entry):
-        return str(hexlify(entry.cti), "ascii")

@@ -10,9 +10,10 @@ through what it was given. Every decision about an incident is in incident.py's 
 import clock
 import envelope
 import incident as life
-from alert import AlertError, Location, parse_down, up_claims
+from alert import AlertError, parse_down, up_claims
 from micropython import const
 from outbox import Entry, OutboxError
+from place import Place
 
 # docs/protocol.md section 4: kinds and flags
 _ALERT = const(1)
@@ -25,10 +26,6 @@ _DISCREET = const(16)
 
 # A fix that good is worth an update at once.
 _GOOD_M = const(50)
-# A receiver speaks every second; what it said longer ago is history, not where the child is.
-_LIVE_FIX_MS = const(5000)
-# Ticks tell ages of up to 6 days; long before that the last fix is of no use.
-_MAX_FIX_AGE_MS = const(86400000)
 # When updates follow the press: at the first good fix or at 20 s, then every 10 s, after 10 min every 60 s.
 _FIRST_UPDATE_MS = const(20000)
 _UPDATE_EVERY_MS = const(10000)
@@ -39,79 +36,91 @@ _STILL_TRYING_MS = const(15000)
 _STILL_TRYING_EVERY_MS = const(8000)
 # A touch hurries the link along; without a press it may rest again.
 _TOUCH_HURRY_MS = const(10000)
+# Three taps within this are a press.
+_GESTURE_MS = const(2000)
 
 
 class Tag:
     """
     `me` Identity, `counters` Counters, `utc` Clock, `journal` for the incident's record, `fix()` the receiver's Fix or
-    None, `battery_mv()`, `feel(signal)`, `gnss_power(on)`, `flags` said in every message (16: discreet). `link` is set
-    once it exists: link and tag know each other.
+    None, `battery_mv()`, `feel(signal)`, `gnss_power(on)`, `cell()` the serving cell or None, `flags` said in every
+    message (16: discreet). `link` is set once it exists: link and tag know each other.
     """
 
-    def __init__(self, me, counters, utc, outbox, journal, log, fix, battery_mv, feel, gnss_power, flags=0):
+    def __init__(
+        self, me, counters, utc, outbox, journal, log, fix, battery_mv, feel, gnss_power, cell, flags=0
+    ):
         self.me = me
-        self.counters = counters
+        self._counters = counters
         self.utc = utc
         self.outbox = outbox
-        self.journal = journal
-        self.log = log
-        self.fix = fix
-        self.battery_mv = battery_mv
+        self._journal = journal
+        self._log = log
+        self._place = Place(fix)
+        self._battery_mv = battery_mv
         self.feel = feel
-        self.gnss_power = gnss_power
-        self.flags = flags | (_EPOCH_REGENERATED if counters.regenerated else 0)
+        self._gnss_power = gnss_power
+        self._cell = cell
+        self._flags = flags | (_EPOCH_REGENERATED if counters.regenerated else 0)
         self.link = None
         self.nonce = None  # the desk's last
-        self.state_id = None  # (cti, digest) of the state message that waits for its ack
-        self.last_fix = None  # the last live one, whatever became of it since
-        self.gone_ms = None  # the at_ms of one that has become too old to say
-        self.incident = self._restore()  # the open Incident, or None
-        self.began_ms = 0  # when it began, as far as this start knows
-        self.update_ms = 0  # when its next update is due
-        self.quick = False  # whether it is in its first 10 min
-        self.placed = False  # whether an update of it had a live fix
-        self.tick_ms = None  # when to say "still trying"; None: every press is delivered
-        self.touched_ms = None
-        self.may_cancel = False
+        self._state_id = None  # (cti, digest) of the state message that waits for its ack
+        self._state_text = ""
+        # The open Incident, or None
+        self.incident = life.restored(journal.get("incident"), outbox.pending(), self._refuse)
+        self._unkept = False  # whether it must yet be written
+        self._began_ms = 0  # when it began, as far as this start knows
+        self._update_ms = 0  # when its next update is due
+        self._quick = False  # whether it is in its first 10 min
+        self._placed = False  # whether an update of it had a live fix
+        self._tick_ms = None  # when to say "still trying"; None: every press is delivered
+        self._touched_ms = None  # of the last touch, for a while
+        self._finger = False  # on the button now
+        self._may_cancel = False
 
     def start(self, reason):
         """After a start: say that we are here, and go on with what was open."""
         self.heartbeat("start: " + reason)
         if self.incident:
-            self.log.say("W", "tag: going on")
+            self._log.say("W", "tag: going on")
             now_ms = clock.ticks_ms()
             self._begin(now_ms)
             if self._undelivered():
-                self.tick_ms = clock.later(now_ms, _STILL_TRYING_MS)
+                self._tick_ms = clock.later(now_ms, _STILL_TRYING_MS)
 
     def heartbeat(self, text=""):
         """Say a state message. It never holds a place."""
-        cti = self.counters.next_cti()
-        token = self._seal(_HEARTBEAT, cti, battery_mv=self.battery_mv(), text=text)
-        self.state_id = (cti, envelope.digest(token))
+        cti = self._counters.next_cti()
+        token = self._seal(_HEARTBEAT, cti, battery_mv=self._battery_mv(), text=text)
+        self._state_id = (cti, envelope.digest(token))
+        self._state_text = text
         self.link.state = token
         self.link.kick()
 
     def will(self):
         """Return the sealed message that the broker says when the session is lost."""
-        return self._seal(_LINK_LOST, self.counters.next_cti())
+        return self._seal(_LINK_LOST, self._counters.next_cti())
 
     def on_button(self, event, at_ms):
         """Take one event of lib/button.py."""
         if event == "touch":
-            self.log.mark("touch", at_ms)
-            self.touched_ms = at_ms
+            self._log.mark("touch", at_ms)
+            self._touched_ms = at_ms
+            self._finger = True
             # A child that holds on in fear must not cancel with the grip that called.
-            self.may_cancel = self.incident is not None
-            self.gnss_power(True)
+            self._may_cancel = self.incident is not None
+            self._gnss_power(True)
             self.link.urgent(True)
             self.feel("touch")
         elif event == "pressed":
             self._press(at_ms)
-        elif event == "long" and self.may_cancel and self.incident:
+        elif event == "long" and self._may_cancel and self.incident:
             self._say(_CANCEL)
             self._step(self.incident, "cancel")
+        elif event == "released":
+            self._finger = False
         elif event == "stuck":
+            self._finger = False
             self.heartbeat("button stuck")
 
     def on_down(self, token):
@@ -127,7 +136,7 @@ class Tag:
         entry = self.outbox.find(ack.of)
         opened = self.incident
         if ack.level == 0:
-            right = self.state_id == (ack.of, ack.digest)
+            right = self._state_id == (ack.of, ack.digest)
         elif entry:
             right = entry.digest == ack.digest
         else:
@@ -138,7 +147,7 @@ class Tag:
         self.nonce = ack.nonce
         self.on_time(ack.iat_s, True)
         if ack.level == 0:
-            self.state_id = self.link.state = None
+            self._state_id = self.link.state = None
             return
         ours = opened and opened.cti == (entry.incident if entry else ack.of)
         signal = None
@@ -147,50 +156,78 @@ class Tag:
                 opened = life.Incident(*opened[:3], ack.rev, opened.presses)
                 signal = self._step(opened, life.EVENTS[ack.level])
             elif ack.rev < opened.rev:
-                self.log.count("down.old")
+                self._log.count("down.old")
         if entry:
             self.outbox.settle(entry)
+            if self._state_id and self._state_id[0] < entry.cti:
+                # Older than what the desk has by now: it drops that, and would never answer.
+                self.heartbeat(self._state_text)
             if entry.pressed and ours and not signal and self.incident:
                 # Another press within the incident has arrived: the child learns it as it learnt of the first.
                 self._felt("received")
         if self.incident and not self._undelivered():
-            self.tick_ms = None
+            self._tick_ms = None
+
+    def on_trouble(self, why):
+        """A session is open at last, after others could not be opened."""
+        self.heartbeat("link: " + why)
+
+    def update_soon(self):
+        """With the next tick: there is something new to say."""
+        self._update_ms = clock.ticks_ms()
+
+    def settled(self):
+        """Whether all that was said is answered and no press is on its way: the radio may be lent."""
+        now_ms = clock.ticks_ms()
+        # Outside an incident a touch hurries the link along: lent meanwhile, the radio would be away at the press.
+        if self._finger or (
+            self._touched_ms is not None
+            and (self.incident is None or clock.since(now_ms, self._touched_ms) < _GESTURE_MS)
+        ):
+            return False
+        return self.link.state is None and not self.outbox.pending()
 
     def on_time(self, utc_s, signed=False):
         """The desk (signed) or the receiver says what time it is."""
-        if self.utc.learn(utc_s, signed) and not self.counters.clock_trusted:
-            self.counters.clock_trusted = True
-            self.counters.save()
-            self.log.mark("time known")
+        if self.utc.learn(utc_s, signed) and not self._counters.clock_trusted:
+            self._counters.clock_trusted = True
+            self._counters.save()
+            self._log.mark("time known")
 
     def tick(self, now_ms):
         """Do what time brings: updates, the "still trying" tick, rest after a touch that was no press."""
-        fix = self._live_fix(now_ms)
-        if self.incident is None:
-            if self.touched_ms is not None and clock.since(now_ms, self.touched_ms) > _TOUCH_HURRY_MS:
+        fix = self._place.live(now_ms)
+        if self._touched_ms is not None and clock.since(now_ms, self._touched_ms) > _TOUCH_HURRY_MS:
+            self._touched_ms = None
+            if self.incident is None:
                 self._rest()
+        if self.incident is None:
             return
-        if self.tick_ms is not None and clock.since(now_ms, self.tick_ms) >= 0:
-            self.tick_ms = clock.later(now_ms, _STILL_TRYING_EVERY_MS)
+        if self._unkept:
+            self._keep(self.incident)
+        if self._tick_ms is not None and clock.since(now_ms, self._tick_ms) >= 0:
+            self._tick_ms = clock.later(now_ms, _STILL_TRYING_EVERY_MS)
             self.feel("still_trying")
         first = (
             fix
-            and not self.placed
-            and (fix.accuracy_m <= _GOOD_M or clock.since(now_ms, self.began_ms) > _FIRST_UPDATE_MS)
-            and clock.since(fix.at_ms, self.began_ms) > 0
+            and not self._placed
+            and (fix.accuracy_m <= _GOOD_M or clock.since(now_ms, self._began_ms) > _FIRST_UPDATE_MS)
+            and clock.since(fix.at_ms, self._began_ms) > 0
         )
-        if clock.since(now_ms, self.began_ms) >= _QUICK_FOR_MS:
-            self.quick = False  # for good: ticks tell only 6 days apart
-        if first or clock.since(now_ms, self.update_ms) >= 0:
+        if clock.since(now_ms, self._began_ms) >= _QUICK_FOR_MS:
+            self._quick = False  # for good: ticks tell only 6 days apart
+        if first or clock.since(now_ms, self._update_ms) >= 0:
             # Without a fix there is little to say, but each uplink is answered with the incident's present level: a
             # "coming" that was lost on its way must not wait for a sky.
-            self.update_ms = clock.later(now_ms, _UPDATE_EVERY_MS if fix and self.quick else _SLOW_UPDATE_MS)
-            self.placed = self.placed or fix is not None
+            self._update_ms = clock.later(
+                now_ms, _UPDATE_EVERY_MS if fix and self._quick else _SLOW_UPDATE_MS
+            )
+            self._placed = self._placed or fix is not None
             self._say(_UPDATE)
-            self.log.mark("position update" if fix else "update")
+            self._log.mark("position update" if fix else "update")
 
     def _press(self, at_ms):
-        self.log.mark("latched")
+        self._log.mark("latched")
         opened = self.incident
         if opened:
             # Counted before it is said: a cut between the two must not let the next press say the same number, for
@@ -202,8 +239,8 @@ class Tag:
             entry = self._say(_ALERT, True)
             opened = life.Incident("idle", entry.cti, entry.digest, 0, 1)
             self._begin(at_ms)
-        self.log.mark("on flash")
-        self.tick_ms = clock.later(at_ms, _STILL_TRYING_MS)
+        self._log.mark("on flash")
+        self._tick_ms = clock.later(at_ms, _STILL_TRYING_MS)
         self._step(opened, "press")
 
     def _step(self, opened, event):
@@ -212,9 +249,13 @@ class Tag:
         if signal:
             self._felt(signal)
         if state == "idle":
-            self.incident = self.tick_ms = None
-            self.journal.remove("incident")
+            self.incident = self._tick_ms = None
+            self._journal.remove("incident")
             self._rest()
+        elif event == "press":
+            # The alert is on flash, and stands for the incident should the power go now: the radio comes first.
+            self.incident = life.Incident(state, *opened[1:])
+            self._unkept = True
         else:
             self._keep(life.Incident(state, *opened[1:]))
         return signal
@@ -222,45 +263,47 @@ class Tag:
     def _keep(self, opened):
         """Set the open incident, on flash too."""
         self.incident = opened
+        self._unkept = False
         try:
-            self.journal.put("incident", life.pack(opened))
+            self._journal.put("incident", life.pack(opened))
         except Exception as error:  # noqa: BLE001 - flash refuses: the incident goes on in RAM
             self._refuse("incident.not_on_flash", error)
 
     def _felt(self, signal):
-        self.log.mark("felt " + signal)
+        self._log.mark("felt " + signal)
         self.feel(signal)
 
     def _refuse(self, counter, why):
-        self.log.count(counter)
-        self.log.say("W", "tag: %s: %s" % (counter, why))
+        self._log.count(counter)
+        self._log.say("W", "tag: %s: %s" % (counter, why))
 
     def _begin(self, at_ms):
         """An incident is open from now on: fixes, updates, a link in a hurry."""
-        self.began_ms = at_ms
-        self.update_ms = clock.later(at_ms, _FIRST_UPDATE_MS)
-        self.quick = True
-        self.placed = self.may_cancel = False
-        self.gnss_power(True)
+        self._began_ms = at_ms
+        self._update_ms = clock.later(at_ms, _FIRST_UPDATE_MS)
+        self._quick = True
+        self._placed = self._may_cancel = False
+        self._gnss_power(True)
         self.link.urgent(True)
 
     def _rest(self):
-        self.touched_ms = None
-        self.gnss_power(False)
+        self._touched_ms = None
+        self._gnss_power(False)
         self.link.urgent(False)
 
     def _say(self, kind, pressed=False):
         """Seal a message of the incident, put it into the outbox, hurry the link; return its entry."""
         opened = self.incident
-        cti = self.counters.next_cti()
+        cti = self._counters.next_cti()
         token = self._seal(
             kind,
             cti,
-            location=self._location(),
+            location=self._place.location(clock.ticks_ms()),
             incident=opened and opened.cti,
             # Battery is said once an incident and in heartbeats: every byte of an update is sent for hours.
-            battery_mv=None if opened else self.battery_mv(),
+            battery_mv=None if opened else self._battery_mv(),
             presses=opened.presses if opened else 1,
+            cell=self._cell(),
         )
         entry = Entry(cti, kind, opened.cti if opened else cti, pressed, token, envelope.digest(token))
         try:
@@ -272,47 +315,13 @@ class Tag:
 
     def _seal(self, kind, cti, **said):
         rev = self.incident.rev if self.incident else 0
-        claims = up_claims(kind, cti, self.utc.utc_s(), flags=self.flags, nonce=self.nonce, rev=rev, **said)
+        claims = up_claims(
+            kind, cti, self.utc.utc_s(), flags=self._flags, nonce=self.nonce, rev=rev, **said
+        )
         return envelope.seal(claims, self.me.up, self.me.kid)
-
-    def _location(self):
-        now_ms = clock.ticks_ms()
-        self._live_fix(now_ms)
-        fix = self.last_fix
-        if fix:
-            age_s = max(0, clock.since(now_ms, fix.at_ms)) // 1000
-            return Location(fix.lat_e7, fix.lon_e7, fix.accuracy_m, age_s)
-        return None
-
-    def _live_fix(self, now_ms):
-        """Return the receiver's fix if it is of now, and remember it; forget what is too old to say."""
-        fix = self.fix()
-        # A receiver gone mute shows its last fix for ever, and in ticks that would be young again after 6 days.
-        if fix and fix.at_ms != self.gone_ms and clock.since(now_ms, fix.at_ms) <= _LIVE_FIX_MS:
-            self.last_fix = fix
-            return fix
-        if self.last_fix and clock.since(now_ms, self.last_fix.at_ms) > _MAX_FIX_AGE_MS:
-            self.gone_ms = self.last_fix.at_ms
-            self.last_fix = None
-        return None
 
     def _undelivered(self):
         """Whether a press of the open incident still waits for the desk."""
         opened = self.incident
         waiting = [entry for entry in self.outbox.pending() if entry.pressed and entry.incident == opened.cti]
         return bool(waiting) or opened.state == "calling"
-
-    def _restore(self):
-        """The incident that was open before this start: its record, or an alert in the outbox without one."""
-        data = self.journal.get("incident")
-        if data:
-            try:
-                return life.unpack(data)
-            except life.IncidentError as error:
-                self._refuse("incident.damaged", error)
-        # The newest: an older one may wait for its ack although its incident is closed.
-        for entry in reversed(self.outbox.pending()):
-            if entry.kind == _ALERT:
-                # Cut between the alert and its record, or the record rotted.
-                return life.Incident("calling", entry.cti, entry.digest, 0, 1)
-        return None

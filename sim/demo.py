@@ -5,7 +5,9 @@ Every part is real but silicon and sky: the firmware runs on MicroPython, the br
 own, TLS and signatures are checked. Exit status 0 only if the answer was felt.
 
     python -m sim demo
-    python -m sim demo --json demo.json --nmea recording.log --ttff 8
+    python -m sim demo --from cold --json demo.json
+    python -m sim demo --board lilygo-t-sim7080g
+    python -m sim demo --bearer wifi --nmea recording.log --ttff 8
     python -m sim demo --broker mqtts://desk:secret@broker.example:8883 --ca ca.pem
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 
 from sim.common import ROOT, SimError
 from sim.demo_parts import Parts
+from sim.demo_result import best
 from sim.story import Story, StoryError, now_ms
 
 # In the order in which they are usually found; the first that exists plays.
@@ -33,7 +36,22 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m sim demo", description=__doc__, formatter_class=text)
     parser.add_argument("--json", metavar="FILE", help="write the result there too (- for stdout)")
     parser.add_argument("--board", default="tag-a", metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--bearer", choices=("wifi",), default="wifi", help="default: %(default)s")
+    parser.add_argument("--bearer", choices=("modem", "wifi"), default="modem", help="default: %(default)s")
+    parser.add_argument(
+        "--from",
+        dest="origin",
+        choices=("attached", "cold"),
+        default="attached",
+        help="press when the tag's session lives, or as soon as its button is watched: nobody has told the time, and "
+        "the modem is as from the factory (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="of the modem; figures count at 1 only (default: 1)",
+    )
     parser.add_argument(
         "--broker", metavar="URL", help="mqtt[s]://user:password@host:port instead of the one started here"
     )
@@ -51,7 +69,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=25.0, metavar="MS", help="one way (default: 25)")
     parser.add_argument("--heap", type=int, default=160 * 1024, metavar="BYTES", help="default: 160 KB")
     parser.add_argument("--no-sky", action="store_true", help="no GNSS receiver: an alert without a place")
-    parser.add_argument("--no-clock", action="store_true", help="press before anybody has told the time")
+    parser.add_argument(
+        "--no-clock", dest="origin", action="store_const", const="cold", help="the same as --from cold"
+    )
     parser.add_argument("--keep", metavar="DIR", help="leave flash image, logs and database there")
     return parser.parse_args(argv)
 
@@ -80,28 +100,33 @@ def tell(story: Story) -> None:
 async def tell_story(options: argparse.Namespace, story: Story, parts: Parts) -> dict[str, Any]:
     """Play the story; return the result as the JSON file has it. StoryError where it breaks off."""
     await parts.start()
-    if options.no_clock:
+    cellular = options.bearer == "modem"
+    if options.origin == "cold":
         # As soon as the button is watched; the desk's first answer would tell the time.
         await story.until(parts.awake, 30, "the tag did not start")
     else:
-        await story.until(parts.clock_known, 30, "the tag did not reach the desk after its start")
+        within_s = 120 if cellular else 30
+        await story.until(parts.clock_known, within_s, "the tag did not reach the desk after its start")
     story.began_ms = now_ms()
     press = asyncio.create_task(parts.panel.press(options.hold + 250))
     story.add("pressed", story.began_ms)
     await story.until_event("on flash", 10, "the press did not become an alert on flash")
-    await story.until_event("at the desk", 60, "the alert did not reach the desk")
+    await story.until_event("at the desk", 120, "the alert did not reach the desk")
     await story.until_event("level 1 felt", 30, "the desk's answer was not felt")
     await press
-    if not options.no_sky:
-        await story.until(parts.best, options.ttff + 40, "no position reached the desk")
+    if not options.no_sky and (parts.own_sky or cellular):
+        # A receiver on the modem's radio waits until the radio is free, and searches for half a minute.
+        within_s = options.ttff + 40 if parts.own_sky else 180
+        await story.until(lambda: best(story), within_s, "no position reached the desk")
     number = parts.incident()
-    await parts.desk("take", number, "--by", "a parent")
-    await story.until_event("level 3 felt", 30, '"help is coming" was not felt')
-    await parts.desk("close", number, "--by", "a parent")
-    await story.until_event("closed felt", 30, "the end of the incident was not felt")
-    # The tag is switched off first: its session has the same client id.
+    within_s = 30 if parts.own_sky else 120
+    await parts.far.desk("take", number, "--by", "a parent")
+    await story.until_event("level 3 felt", within_s, '"help is coming" was not felt')
+    await parts.far.desk("close", number, "--by", "a parent")
+    await story.until_event("closed felt", within_s, "the end of the incident was not felt")
     await parts.stop_tag()
-    return {**parts.result(), "link_floor_ms": await parts.floor(_FLOOR_TRIES)}
+    await parts.measure_floor(_FLOOR_TRIES)
+    return parts.result()
 
 
 async def run(options: argparse.Namespace, folder: pathlib.Path) -> dict[str, Any]:
@@ -109,13 +134,15 @@ async def run(options: argparse.Namespace, folder: pathlib.Path) -> dict[str, An
     tell(story)
     nmea = None if options.no_sky else recording(options.nmea)
     parts = Parts(options, folder, story, nmea)
-    print(f"board {options.board}, bearer {options.bearer}, sky: {parts.sky_text()}", flush=True)
+    where = f"board {options.board}, bearer {options.bearer}, from {options.origin}"
+    print(f"{where}, sky: {parts.sky_text()}", flush=True)
     result: dict[str, Any] = {}
     why = ""
     try:
         result = await tell_story(options, story, parts)
     except (StoryError, SimError) as error:
         why = str(error)
+        await parts.stop_tag()
         result = parts.result()
     finally:
         await parts.stop()
@@ -138,15 +165,21 @@ def show(result: dict[str, Any]) -> None:
         print(
             f"place {result['lat_e7'] / 1e7:.7f} {result['lon_e7'] / 1e7:.7f}, {result['token_bytes']} bytes"
         )
+    if result["cell"]:
+        print(f"cell {result['cell']}")
     for name in (
         "touch_to_latched_ms",
         "latched_to_flash_ms",
         "press_to_publish_ms",
         "press_to_desk_ms",
         "press_to_ack_felt_ms",
+        "link_span_ms",
         "link_floor_ms",
     ):
-        print(f"{name:22} {result[name]:8.1f}")
+        if result[name] is not None:
+            print(f"{name:22} {result[name]:8.1f}")
+    if result["ratio"]:
+        print(f"{'ratio':22} {result['ratio']:8.2f}")
 
 
 def main(argv: list[str]) -> int:

@@ -2,7 +2,8 @@
 The floor: how fast the same bytes reach the same desk over the same link when nothing of ours is in the way.
 
 A scripted minimal dialogue on a socket: CONNECT, SUBSCRIBE, wait; then one PUBLISH, and the clock runs until the desk
-says that it has answered. It is measured in the same run as the tag, so a busy computer slows both.
+says that it has answered. It is measured in the same run as the tag, so a busy computer slows both. Over the modem:
+sim/modem_floor.py.
 """
 
 import asyncio
@@ -25,13 +26,25 @@ def _packet(first: int, body: bytes) -> bytes:
     return bytes([first]) + length + bytes([rest]) + body
 
 
+def connect(tag: str, password: str) -> bytes:
+    """Return CONNECT as `tag` and SUBSCRIBE to what is said to it: OASIS MQTT 3.1.1 sections 3.1 and 3.8."""
+    body = _text(b"MQTT") + b"\x04\xc2" + struct.pack("!H", 60)
+    body += _text(tag.encode()) + _text(tag.encode()) + _text(password.encode())
+    return _packet(0x10, body) + _packet(0x82, b"\0\x01" + _text(f"obereg/{tag}/down".encode()) + b"\x01")
+
+
+def publish(tag: str, packet_id: int, token: bytes) -> bytes:
+    """Return PUBLISH of `token` at QoS 1, as an alert of `tag`: section 3.3."""
+    return _packet(0x32, _text(f"obereg/{tag}/up/alert".encode()) + struct.pack("!H", packet_id) + token)
+
+
 class Caller:
-    """A living MQTT session of the tag's, made by hand: OASIS MQTT 3.1.1 sections 3.1, 3.3 and 3.8."""
+    """A living MQTT session of the tag's, made by hand."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tag: str) -> None:
         self._reader = reader
         self._writer = writer
-        self._topic = f"obereg/{tag}/up/alert".encode()
+        self._tag = tag
         self._packet_id = 1
 
     @classmethod
@@ -44,10 +57,7 @@ class Caller:
                 *address, ssl=context, server_hostname=name if context else None
             )
             caller = cls(reader, writer, tag)
-            body = _text(b"MQTT") + b"\x04\xc2" + struct.pack("!H", 60)
-            body += _text(tag.encode()) + _text(tag.encode()) + _text(password.encode())
-            subscribe = b"\0\x01" + _text(f"obereg/{tag}/down".encode()) + b"\x01"
-            writer.write(_packet(0x10, body) + _packet(0x82, subscribe))
+            writer.write(connect(tag, password))
             connack = await reader.readexactly(4)
             if connack[3]:
                 raise OSError(f"the broker refuses the scripted caller: CONNACK {connack[3]}")
@@ -57,9 +67,9 @@ class Caller:
     async def publish(self, token: bytes) -> float:
         """Say `token` at QoS 1; return when it was written, ms on the clock of time.monotonic."""
         self._packet_id += 1
-        body = _text(self._topic) + struct.pack("!H", self._packet_id) + token
+        packet = publish(self._tag, self._packet_id, token)
         began_ms = time.monotonic() * 1000
-        self._writer.write(_packet(0x32, body))
+        self._writer.write(packet)
         await self._writer.drain()
         return began_ms
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from littlefs import LittleFS, LittleFSError
 
 from sim.common import BUILD, FIRMWARE, SimError
-from tools import mpy
+from tools import contents, mpy
 
 BLOCK = 4096
 SIZE = 1024 * 1024
@@ -43,27 +43,28 @@ def board_map(board: str, firmware: pathlib.Path = FIRMWARE) -> bytes:
 
 def compiled(path: pathlib.Path, name: str) -> bytes:
     """Return the .mpy of a source file, from the cache when neither it nor the compiler changed."""
-    source = path.read_bytes()
-    how = f"{mpy.compiler().stat().st_mtime_ns} {mpy.FLAGS} {name} "
-    cached = BUILD / "mpy" / f"{hashlib.sha256(how.encode() + source).hexdigest()}.mpy"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        fresh = cached.with_suffix(f".{os.getpid()}.new")
-        try:
+    try:
+        # The text after its names were shortened: another way of shortening is another key.
+        how = f"{mpy.compiler().stat().st_mtime_ns} {mpy.FLAGS} {name} {mpy.shortened(path)[0]}"
+        cached = BUILD / "mpy" / f"{hashlib.sha256(how.encode()).hexdigest()}.mpy"
+        if not cached.exists():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            fresh = cached.with_suffix(f".{os.getpid()}.new")
             mpy.compile_mpy(path, fresh, name)
-        except mpy.MpyError as error:
-            raise ImageError(str(error))
-        fresh.replace(cached)
-    return cached.read_bytes()
+            fresh.replace(cached)
+        return cached.read_bytes()
+    except mpy.MpyError as error:
+        raise ImageError(str(error))
 
 
 def firmware_files(board: str, firmware: pathlib.Path = FIRMWARE) -> dict[str, bytes]:
     """Return what is flashed for a board: name in the image to bytes."""
-    files = {f"boards/{board}.json": board_map(board, firmware)}
-    for path in sorted(firmware.rglob("*.py")):
+    board_json = board_map(board, firmware)
+    files = {f"boards/{board}.json": board_json}
+    for path in contents.modules(json.loads(board_json), firmware):
         name = path.relative_to(firmware).as_posix()
         if name in mpy.SOURCES:
-            files[name] = path.read_bytes()
+            files[name] = mpy.uncommented(path)
         else:
             files[name.removesuffix(".py") + ".mpy"] = compiled(path, name)
     return files

@@ -6,10 +6,15 @@ A TCP server; the tag connects to it at every start. The protocol is lines of te
 
     tag → panel     hello BOARD              first, at every start; all outputs are off then
                     out NAME 0|1             an output changed: vibration, light, gnss (its supply), ...
+                    rail NAME 0|1            a rail of the board's power chip changed: modem (its supply), ...
     panel → tag     in button 0|1            in charger 0|1            in battery MILLIVOLTS
                     air off                  no network is in the air
                     air wifi SSID [KEY]      this network is in the air too; no KEY = open
                     ready                    ends the replay of the state that follows a hello
+    other → panel   watch                    from then on, and for all that is on now: out NAME 0|1 (the modem asks so)
+
+An output falls when the tag restarts or dies, a rail does not: the power chip holds it. The tag says its rails again at
+every start, and its supervisor that they fell with the tag's power, on a connection of its own.
 
 SSID and KEY hold no blanks.
 
@@ -48,12 +53,14 @@ class Panel:
     """
     The server. State that is set before the tag connects, or while it restarts, is replayed to it.
 
-    inputs: name to logical value. outputs: as the tag last said; all 0 while no tag is connected.
+    inputs: name to logical value. outputs: as the tag last said, the rails among them; while no tag is
+    connected all but the rails are 0.
     """
 
     def __init__(self) -> None:
         self.inputs = {"button": 0, "charger": 0, "battery": 3900}
         self.outputs: dict[str, int] = {}
+        self._rails: set[str] = set()
         self.networks: dict[str, str] = {}
         self.board = ""  # of the tag that said hello last
         self.hellos = 0
@@ -62,6 +69,7 @@ class Panel:
         self._callbacks: list[Output] = []
         self._server: asyncio.Server | None = None
         self._tag: asyncio.StreamWriter | None = None
+        self._watchers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connected = asyncio.Event()
 
@@ -149,6 +157,7 @@ class Panel:
                 self._tag = None
                 self._connected.clear()
                 self._all_off()
+            self._watchers.discard(writer)
             writer.close()
 
     def _line(self, words: list[str], writer: asyncio.StreamWriter) -> None:
@@ -161,7 +170,16 @@ class Panel:
             self._all_off()
             self._replay()
             self._connected.set()
+        elif words == ["watch"]:
+            self._watchers.add(writer)
+            for name, value in self.outputs.items():
+                if value:
+                    writer.write(f"out {name} 1\n".encode())
         elif len(words) == 3 and words[0] == "out" and words[2] in ("0", "1") and self._tag is writer:
+            self._rails.discard(words[1])  # another board has it on a pin
+            self._output(words[1], int(words[2]))
+        elif len(words) == 3 and words[0] == "rail" and words[2] in ("0", "1"):
+            self._rails.add(words[1])
             self._output(words[1], int(words[2]))
         else:
             self.malformed += 1
@@ -175,16 +193,20 @@ class Panel:
         self._send("ready")
 
     def _all_off(self) -> None:
-        # A chip that dies or restarts lets go of its pins.
+        # A chip that dies or restarts lets go of its pins; the rails are not its own.
         for name, value in list(self.outputs.items()):
-            if value:
+            if value and name not in self._rails:
                 self._output(name, 0)
 
     def _output(self, name: str, value: int) -> None:
+        if self.outputs.get(name, 0) == value:
+            return
         self.outputs[name] = value
         now_ms = _now_ms()
         for callback in self._callbacks:
             callback(name, value, now_ms)
+        for watcher in self._watchers:
+            watcher.write(f"out {name} {value}\n".encode())
 
 
 class Printer:

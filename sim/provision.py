@@ -36,7 +36,7 @@ def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None
     record = me.pack(bytes.fromhex(identity["tag"]), bytes.fromhex(identity["root"]), identity["generation"])
     result = {
         "data/identity": journal.pack(record),
-        "data/epoch": journal.pack(me.pack_epoch(0)),
+        "data/epoch": journal.pack(firmware_module("counters").pack_epoch(0)),
         "config.json": json.dumps(config).encode(),
         **build_file(),
     }

@@ -2,90 +2,31 @@
 The tag's power supply and boot loader: starts the interpreter, and starts it again after a reset or sleep.
 
 One life is one process: MicroPython with sim/board/start.py. It ends by SIGKILL, as a chip ends. Beside the
-flash FILE lie FILE.nvs (survives everything), FILE.rtc (RTC memory and clock: lost with the power), FILE.reset
-(why the last life ended) and FILE.wiring (what the fakes need to know).
+flash FILE lie FILE.nvs (survives everything), FILE.rtc (RTC memory and clock) and FILE.pmu (the power chip's registers;
+both are lost with the power), FILE.reset (why the last life ended) and FILE.wiring (what the fakes need to know).
 
     python -m sim tag --board tag-a --flash tag.img --gnss build/gnss --panel 127.0.0.1:7000
 """
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
 import pathlib
 import shlex
-import shutil
 import signal
 import sys
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from sim import image
-from sim.common import BUILD, SimError, parse_address
+from sim.common import SimError, parse_address
+from sim.wiring import PMU_FEEDS, UMQTT, parts_of, start_file
 
 HEAP = 160 * 1024  # bytes: what an ESP32 without PSRAM has free after boot
-_UMQTT = BUILD / "lib" / "umqtt"  # made by tools.fetch_umqtt
-_BOARD = pathlib.Path(__file__).resolve().parent / "board"
 _MAX_ARGUMENT = 255  # a longer command-line item aborts the interpreter
 _TIMER_WAKE = 4
-# The keys of the wiring file: those of parts_of, flash, nvs, rtc (paths), reset_sh (path, quoted for sh), fuse
-# (program/erase operations until a power cut, or null), panel ([host, port] or null), ptys (part to path),
-# umqtt (whether it is there), cause, wake, mac (6 numbers), trace.
-
-
-def parts_of(board: dict[str, Any]) -> dict[str, Any]:
-    """
-    Return what the fakes need of a board map, flat, because it stays in the tag's heap.
-
-    board: its name; pins: [number, name, active level]; uarts: id to part; supplied: parts with a switch of their
-    own; ratio_e3: of the battery's divider. A part's supply carries its name: the panel's `out gnss 1` is power.
-    """
-    parts = {name: part for name, part in board.items() if isinstance(part, dict)}
-    pins = [[part["pin"], name, part.get("active", 1)] for name, part in parts.items() if "pin" in part]
-    supplied = []
-    for name, part in parts.items():
-        for key, sub in part.items():
-            if isinstance(sub, dict) and "pin" in sub:
-                pins.append([sub["pin"], name if key == "power" else f"{name}_{key}", sub.get("active", 1)])
-                if key == "power":
-                    supplied.append(name)
-    return {
-        "board": board["name"],
-        "pins": pins,
-        "uarts": {part["uart"]: name for name, part in parts.items() if "uart" in part},
-        "supplied": supplied,
-        "ratio_e3": board.get("battery", {}).get("ratio_e3", 1000),
-    }
-
-
-def start_file() -> pathlib.Path:
-    """
-    Return the interpreter's first file, the fakes compiled beside it.
-
-    On a chip `machine` is part of the image and costs no heap. Compiled the way the firmware is, the fakes cost least.
-    """
-    fakes = [path for path in sorted(_BOARD.glob("*.py")) if path.stem != "start"]
-    modules = {f"{path.stem}.mpy": image.compiled(path, path.name) for path in fakes}
-    # Frozen in the ESP32's image, so not on the flash; it has no place in the heap there.
-    modules |= {f"umqtt/{path.stem}.mpy": image.compiled(path, path.name) for path in _UMQTT.glob("*.py")}
-    start = (_BOARD / "start.py").read_bytes()
-    key = hashlib.sha256(start + b"".join(modules.values())).hexdigest()[:16]
-    folder = BUILD / "board" / key
-    if not folder.exists():
-        fresh = folder.with_suffix(f".{os.getpid()}")
-        fresh.mkdir(parents=True)
-        (fresh / "start.py").write_bytes(start)
-        for name, code in modules.items():
-            (fresh / name).parent.mkdir(exist_ok=True)
-            (fresh / name).write_bytes(code)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            shutil.rmtree(fresh)  # another process was quicker
-    return folder / "start.py"
 
 
 class TagError(SimError):
@@ -98,7 +39,8 @@ class TagProcess:
 
     flash: an image of sim.image. panel: (host, port). gnss, modem: paths of PTYs, None = nothing is wired
     there. heap: bytes. on_line: called with each console line. fuse: after that many program or erase operations
-    on the flash the power is cut in the middle of one (once). boot_ms: instead of the board's.
+    on the flash the power is cut in the middle of one (once). boot_ms: instead of the board's. wifi: False leaves
+    `network` and `socket` out, for a tag that has no network to join: on a chip they cost no heap, here they do.
     """
 
     def __init__(
@@ -114,6 +56,7 @@ class TagProcess:
         trace: bool = False,
         fuse: int | None = None,
         boot_ms: int | None = None,
+        wifi: bool = True,
     ) -> None:
         self.flash = pathlib.Path(flash).resolve()
         self.board = json.loads(image.board_map(board))
@@ -127,6 +70,7 @@ class TagProcess:
         self._heap = heap
         self._on_line = on_line
         self._trace = trace
+        self._wifi = wifi
         self._last = ""
         self._task: asyncio.Task[None] | None = None
         if not self.flash.is_file():
@@ -144,7 +88,7 @@ class TagProcess:
                 raise TagError(
                     f"the interpreter takes no path over {_MAX_ARGUMENT} bytes: {path}. Use a shorter one"
                 )
-        self._lose_power()
+        await self._lose_power()
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -158,16 +102,26 @@ class TagProcess:
         except asyncio.CancelledError:
             pass
         finally:
-            self._lose_power()
+            await self._lose_power()
 
     async def wait(self) -> None:
         """Wait while the tag lives. TagError when it cannot go on; does not return otherwise."""
         if self._task is not None:
             await asyncio.shield(self._task)
 
-    def _lose_power(self) -> None:
-        for suffix in (".rtc", ".reset"):
+    async def _lose_power(self) -> None:
+        for suffix in (".rtc", ".reset", ".pmu"):
             self._beside(suffix).unlink(missing_ok=True)
+        if "pmu" not in self.board or not self._panel:
+            return
+        # The panel cannot tell it from a restart, over which the rails hold.
+        try:
+            _, panel = await asyncio.open_connection(*self._panel)
+        except OSError:
+            return  # it is gone, or comes later
+        rails = sorted({rail for needs in PMU_FEEDS.values() for rail in needs.split()})
+        panel.write("".join(f"rail {rail} 0\n" for rail in rails).encode())
+        panel.close()
 
     async def _run(self) -> None:
         cause, wake = "power", 0
@@ -177,7 +131,7 @@ class TagProcess:
             cause, _, argument = self._reason().partition(" ")
             wake = 0
             if cause == "power":
-                self._lose_power()
+                await self._lose_power()
                 self.fuse = None
             elif cause == "deepsleep" and argument:
                 wake = _TIMER_WAKE
@@ -253,7 +207,8 @@ class TagProcess:
             "fuse": self.fuse,
             "panel": self._panel,
             "ptys": {name: os.path.abspath(path) for name, path in self._ptys.items()},
-            "umqtt": _UMQTT.exists(),
+            "umqtt": UMQTT.exists(),
+            "wifi": self._wifi,
             "cause": cause,
             "wake": wake,
             "mac": [2, 11, 226, *serial[:3]],
@@ -273,10 +228,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    for option, path in (("--gnss", arguments.gnss), ("--modem", arguments.modem)):
+    for option, path, other in (("--gnss", arguments.gnss, "sky"), ("--modem", arguments.modem, "modem")):
         if path and not os.path.exists(path):
             raise TagError(
-                f"{option} {path}: there is no such PTY. Start its other end first (python -m sim sky)"
+                f"{option} {path}: there is no such PTY. Start its other end first (python -m sim {other})"
             )
     tag = TagProcess(
         arguments.flash,

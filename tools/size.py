@@ -1,18 +1,18 @@
 """
-Bytes of .mpy per firmware module, against the budget of the design.
+Bytes of .mpy per firmware module and per board, against the budget (docs/decisions.md 17).
 
     python -m tools.size
 """
 
+import json
 import pathlib
 import sys
 import tempfile
 
-from tools.mpy import SOURCES, MpyError, compile_mpy
+from tools.contents import modules
+from tools.mpy import FIRMWARE, SOURCES, MpyError, compile_mpy, uncommented
 
-FIRMWARE = pathlib.Path(__file__).parent.parent / "firmware"
-# DESIGN section 3
-TOTAL_BUDGET = 32 * 1024
+BOARD_BUDGET = 48 * 1024
 MODULE_BUDGET = 4 * 1024
 
 
@@ -21,14 +21,23 @@ def sizes() -> dict[str, int]:
     result = {}
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(FIRMWARE.rglob("*.py")):
-            name = str(source.relative_to(FIRMWARE))
+            name = source.relative_to(FIRMWARE).as_posix()
             if name in SOURCES:
-                result[name] = source.stat().st_size
+                result[name] = len(uncommented(source))
                 continue
             target = pathlib.Path(folder) / "module.mpy"
             compile_mpy(source, target, name)
             result[name] = target.stat().st_size
     return result
+
+
+def carried(found: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Return {board: {path: bytes}} of what each board carries."""
+    boards = {}
+    for path in sorted((FIRMWARE / "boards").glob("*.json")):
+        names = [source.relative_to(FIRMWARE).as_posix() for source in modules(json.loads(path.read_text()))]
+        boards[path.stem] = {name: found[name] for name in names}
+    return boards
 
 
 def main() -> int:
@@ -37,17 +46,22 @@ def main() -> int:
     except MpyError as error:
         print(error, file=sys.stderr)
         return 2
+    boards = carried(found)
     over = []
     for name, size in sorted(found.items(), key=lambda item: -item[1]):
-        note = "source" if name in SOURCES else ""
+        notes = ["source"] if name in SOURCES else []
+        only = [board for board, parts in boards.items() if name in parts]
+        if len(only) < len(boards):
+            notes.append(f"only {', '.join(only)}")
         if size > MODULE_BUDGET:
-            note = f"over the {MODULE_BUDGET} of a module"
+            notes.append(f"over the {MODULE_BUDGET:,} of a module")
             over.append(name)
-        print(f"{size:7,}  {name:20} {note}".rstrip())
-    total = sum(found.values())
-    print(f"{total:7,}  in all, {100 * total / TOTAL_BUDGET:.0f} % of {TOTAL_BUDGET:,}")
-    if total > TOTAL_BUDGET:
-        over.append("in all")
+        print(f"{size:7,}  {name:20} {'; '.join(notes)}".rstrip())
+    for board, parts in boards.items():
+        total = sum(parts.values())
+        print(f"{total:7,}  on {board}, {100 * total / BOARD_BUDGET:.0f} % of {BOARD_BUDGET:,}")
+        if total > BOARD_BUDGET:
+            over.append(board)
     if over:
         print("over budget:", ", ".join(over), file=sys.stderr)
     return 1 if over else 0

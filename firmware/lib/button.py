@@ -84,6 +84,12 @@ class Button:
                 self._release(self._edge_ms, events)
         return events
 
+    def wait_ms(self, now_ms, longest_ms):
+        """Return for how long poll() may be put off: until the next hold is due, `longest_ms` at most."""
+        for _, after_ms in self._holds[self._told :]:
+            return max(1, min(longest_ms, after_ms - _since(now_ms, self._down_ms)))
+        return longest_ms
+
     def _touch(self, now_ms, events):
         self._down = True
         self._down_ms = now_ms

@@ -19,7 +19,7 @@ from micropython import const
 Tag = namedtuple("Tag", ("number", "value"))
 Float64 = namedtuple("Float64", ("raw",))
 # Simple values 20, 21 and 22 (RFC 8949 section 3.3)
-_SIMPLE = (False, True, None)
+_SIMPLE = const((False, True, None))
 
 # Deeper than anything the protocol says, shallower than what overflows the ESP32's stack.
 _MAX_DEPTH = const(8)

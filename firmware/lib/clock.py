@@ -63,6 +63,10 @@ class Clock:
         """Return UTC in seconds since 1970, or None while it is not trusted."""
         return self._rtc_s() if self._trusted else None
 
+    def fields(self):
+        """Return UTC as (year, month, day, hour, minute, second), trusted or not: never before the build."""
+        return time.gmtime(self._rtc_s() - _EPOCH_S)[:6]
+
     def learn(self, utc_s, signed):
         """
         Somebody says it is `utc_s`. The clock moves forward to it, never back.

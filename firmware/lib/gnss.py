@@ -13,14 +13,9 @@ one comes back. A receiver that says nothing at all leaves its last fix standing
 the caller decides from `at_ms` how old is too old. After switching the receiver off, take a new Receiver.
 """
 
-from collections import namedtuple
-
 import nmea
+from fix import Fix
 from micropython import const
-
-# lat_e7, lon_e7: degrees x 10^7 (WGS 84). accuracy_m: radius in m that holds the true place in 95 % of cases.
-# utc_s: seconds since 1970 of the position, None while the date is unknown. at_ms: the ticks given to feed().
-Fix = namedtuple("Fix", ("lat_e7", "lon_e7", "accuracy_m", "utc_s", "at_ms"))
 
 # Metres (95 %) per unit of HDOP for a single-frequency receiver without corrections: twice the 7 m or so of
 # ranging error seen with a small antenna worn on a body.

@@ -14,7 +14,9 @@ rot: a record that fails it is not returned, and counted.
 import os
 from binascii import crc32
 
-_MAGIC = b"OBR1"
+from micropython import const
+
+_MAGIC = const(b"OBR1")
 
 
 class JournalError(Exception):
@@ -45,18 +47,15 @@ class Journal:
         path = self.folder + "/" + name
         try:
             try:
-                self._write(path, data)
+                file = open(path, "wb")
             except OSError:
                 # The folder is missing, the first time.
                 self._make_folder()
-                self._write(path, data)
+                file = open(path, "wb")
+            with file:
+                file.write(pack(data))
         except OSError as error:
             raise JournalError("cannot write %s: %s" % (path, error))
-
-    @staticmethod
-    def _write(path, data):
-        with open(path, "wb") as file:
-            file.write(pack(data))
 
     def get(self, name):
         """Return the data kept under `name`, or None if there is none or it is damaged."""

@@ -34,5 +34,7 @@ class Log:
 
     def say(self, level, text, at_ms=None):
         line = "%d %s %s" % (self.ticks_ms() if at_ms is None else at_ms, level, text)
-        self.lines = self.lines[1 - _LINES :] + [line]
+        if len(self.lines) == _LINES:
+            self.lines.pop(0)
+        self.lines.append(line)
         self.write(line)

@@ -60,13 +60,10 @@ class _Pipe:
         self.packet = self.packet[size:]
         return data
 
-    def setblocking(self, _):
+    def close(self, *_):
         pass
 
-    settimeout = connect = setblocking
-
-    def close(self):
-        pass
+    setblocking = settimeout = connect = close
 
     def socket(self, *_):
         return self

@@ -15,6 +15,7 @@ kept in one is 1.7 m off.
 
 from collections import namedtuple
 
+import gregorian
 from micropython import const
 
 # Of RMC, GGA, GNS and GLL alike; `kind` says which (bytes). When it is not `valid`, all after it is None:
@@ -35,19 +36,21 @@ _LF = const(0x0A)
 _MAX_SENTENCE = const(160)
 
 # GGA quality: 0 none, 1 to 5 measured, 6 dead reckoning, 7 typed in by hand, 8 a simulator.
-_FIX = (b"A", b"D", b"1", b"2", b"3", b"4", b"5")
-_NO_FIX = (b"", b"V", b"0", b"6", b"7", b"8", b"9")
+_FIX = const((b"A", b"D", b"1", b"2", b"3", b"4", b"5"))
+_NO_FIX = const((b"", b"V", b"0", b"6", b"7", b"8", b"9"))
 # The mode letters (since NMEA 0183 v2.3) of a measured position. E is dead reckoning, M by hand, S a
 # simulator, N none. GNS has one letter for each system, and no status.
-_MEASURED = b"ADFPR"
+_MEASURED = const(b"ADFPR")
 
-# How many fields there must be (later versions of NMEA have more), and the places of status, mode, time,
-# latitude, date and satellites; 0: there is none.
+# How many fields there must be (later versions of NMEA have more); of positions the places of status, mode, time,
+# latitude, date and satellites, too; 0: there is none.
 _LAYOUT = {
     b"RMC": (10, 2, 12, 1, 3, 9, 0),
     b"GGA": (9, 6, 0, 1, 2, 0, 7),
     b"GNS": (9, 0, 6, 1, 2, 0, 7),
     b"GLL": (7, 6, 7, 5, 1, 0, 0),
+    b"GSA": (3,),
+    b"ZDA": (5,),
 }
 
 
@@ -142,24 +145,21 @@ def parse(sentence):
     fields = sentence.split(b"*")[0].split(b",")
     kind = fields[0][3:]
     # $P is a maker's own: Garmin's $PGRMC is no RMC.
-    if len(fields[0]) != 6 or sentence[0] != _DOLLAR or sentence[1] == 0x50:
+    if len(fields[0]) != 6 or sentence[0] != _DOLLAR or sentence[1] == 0x50 or kind not in _LAYOUT:
         return None
-    if kind in _LAYOUT:
-        return _parse_position(kind, fields)
+    if len(fields) < _LAYOUT[kind][0]:
+        raise NMEAError("too few fields")
     if kind == b"GSA":
-        _need(fields, 3)
         if fields[2] not in (b"", b"1", b"2", b"3"):
             raise NMEAError("mode")
         return GSA(_fixed(fields[2], 0), _told(_fixed, fields[16], 2) if len(fields) > 16 else None)
     if kind == b"ZDA":
-        _need(fields, 5)
         return ZDA(_time_ms(fields[1]), _day(*[_fixed(fields[i], 0) for i in (4, 3, 2)]))
-    return None
+    return _parse_position(kind, fields)
 
 
 def _parse_position(kind, fields):
-    count, status, mode, time, lat, date, satellites = _LAYOUT[kind]
-    _need(fields, count)
+    _, status, mode, time, lat, date, satellites = _LAYOUT[kind]
     valid = not status or fields[status] in _FIX
     if not valid and fields[status] not in _NO_FIX:
         raise NMEAError("status")
@@ -171,7 +171,7 @@ def _parse_position(kind, fields):
     lat_e7 = lon_e7 = None
     # A receiver that claims a fix and leaves the place empty has told nothing.
     if fields[lat] or fields[lat + 2]:
-        if fields[lat + 1] not in (b"N", b"S") or fields[lat + 3] not in (b"E", b"W"):
+        if fields[lat + 1] + fields[lat + 3] not in (b"NE", b"NW", b"SE", b"SW"):
             raise NMEAError("hemisphere")
         lat_e7 = degrees_e7(fields[lat], fields[lat + 1])
         lon_e7 = degrees_e7(fields[lat + 2], fields[lat + 3])
@@ -185,11 +185,6 @@ def _parse_position(kind, fields):
         _told(_fixed, fields[satellites], 0) if satellites else None,
         _told(_fixed, fields[satellites + 1], 2) if satellites else None,
     )
-
-
-def _need(fields, count):
-    if len(fields) < count:
-        raise NMEAError("too few fields")
 
 
 def _told(convert, *arguments):
@@ -261,16 +256,7 @@ def _date(text):
 def _day(year, month, day):
     if None in (year, month, day):
         return None
-    number = _days(year, month, 1) + day - 1
-    if not (1980 <= year <= 2200 and 1 <= month <= 12 and 1 <= day and number < _days(year, month + 1, 1)):
+    number = gregorian.day(year, month, day)
+    if number is None:
         raise NMEAError("date")
     return number
-
-
-def _days(year, month, day):
-    """Return days from 1970-01-01 in the Gregorian calendar; month 13 is the next January."""
-    # The year is taken to begin in March, so that the day that comes and goes is its last.
-    if month < 3:
-        year -= 1
-        month += 12
-    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469

@@ -1,10 +1,10 @@
 """
 The known-network bearer: Wi-Fi and a plain or TLS socket, as a byte stream with deadlines.
 
-    wifi = Wifi(wlan, networks, log)
+    wifi = Wifi(wlan, networks, context, server_name, log)
     await wifi.attach(15000)                      # joined a known network; WifiError with the reason
-    stream = await wifi.open(host, port, context, server_name, 10000)
-    stream.write(data); await stream.drain(); data = await stream.read(512); await stream.close()
+    stream = await wifi.open(host, port, 10000)
+    stream.write(data); await stream.drain(3000); data = await stream.read(512); await stream.close()
 
 `wlan` is the chip's station interface, handed in. TLS verifies always: tls.SSLContext with the CA as DER (never
 ssl.SSLContext, which does not verify). The handshake is lazy: a refused port, a wrong CA or name shows at the first
@@ -39,47 +39,58 @@ def tls_context(ca_der):
 
 
 class Wifi:
-    """`networks` is [[name, key], ...] in the order of preference."""
+    """
+    `networks` is [[name, key], ...] in the order of preference. `context`: a TLS context, or None for plain TCP;
+    `server_name`: the name in the broker's certificate.
+    """
 
     name = "wifi"
+    # Association and DHCP take 1-4 s; past this another attempt does better.
+    attach_ms = 20000
+    # TCP and TLS: at 30 % loss connections were seen to succeed after 48 s, so a slow opening is not given up early.
+    open_ms = 60000
 
-    def __init__(self, wlan, networks, log):
-        self.wlan = wlan
-        self.networks = networks
-        self.log = log
+    def __init__(self, wlan, networks, context, server_name, log):
+        self._wlan = wlan
+        self._networks = networks
+        self._context = context
+        self._server_name = server_name
+        self._log = log
 
     def attached(self):
-        return self.wlan.isconnected()
+        return self._wlan.isconnected()
 
     async def attach(self, deadline_ms):
         """Join the first known network that lets us in; `deadline_ms` in all. WifiError if none does."""
         if self.attached():
             return
-        if not self.networks:
+        if not self._networks:
             raise WifiError("config.json names no Wi-Fi network")
-        self.wlan.active(True)
-        each_ms = deadline_ms // len(self.networks)
-        for name, key in self.networks:
+        self._wlan.active(True)
+        each_ms = deadline_ms // len(self._networks)
+        for name, key in self._networks:
             began_ms = clock.ticks_ms()
             try:
-                self.wlan.connect(name, key)
+                self._wlan.connect(name, key)
             except OSError as error:
-                self.log.say("W", "wifi: %s: %s" % (name, error))
+                self._log.say("W", "wifi: %s: %s" % (name, error))
             while clock.since(clock.ticks_ms(), began_ms) < each_ms:
-                if self.wlan.isconnected():
-                    self.log.say("I", "wifi: joined")
+                if self._wlan.isconnected():
+                    self._log.say("I", "wifi: joined")
                     return
                 await asyncio.sleep(_POLL_S)
-            self.wlan.disconnect()
-        raise WifiError("no known network lets us in (status %s)" % self.wlan.status())
+            self._wlan.disconnect()
+        raise WifiError("no known network lets us in (status %s)" % self._wlan.status())
 
-    async def open(self, host, port, context, server_name, deadline_ms):
-        """Return a stream to host:port, over TLS where `context` is given. WifiError with the reason."""
+    async def open(self, host, port, deadline_ms):
+        """Return a stream to host:port. WifiError with the reason."""
         try:
-            if context is None:
+            if self._context is None:
                 opening = asyncio.open_connection(host, port)
             else:
-                opening = asyncio.open_connection(host, port, ssl=context, server_hostname=server_name)
+                opening = asyncio.open_connection(
+                    host, port, ssl=self._context, server_hostname=self._server_name
+                )
             reader, writer = await asyncio.wait_for(opening, deadline_ms / 1000)
         except asyncio.TimeoutError:
             raise WifiError("%s:%d does not answer" % (host, port))
@@ -90,6 +101,8 @@ class Wifi:
 
 class Stream:
     """Reader and writer of one connection. OSError, and ValueError from TLS, mean that it is over."""
+
+    warning = None
 
     def __init__(self, reader, writer):
         self._reader = reader
@@ -102,8 +115,9 @@ class Stream:
     def write(self, data):
         self._writer.write(data)
 
-    async def drain(self):
-        await self._writer.drain()
+    async def drain(self, deadline_ms):
+        """Have the bytes taken. asyncio.TimeoutError: they were not, in that time."""
+        await asyncio.wait_for(self._writer.drain(), deadline_ms / 1000)
 
     async def close(self):
         # On MicroPython it is wait_closed that closes the socket, and it does not wait.

@@ -1,16 +1,12 @@
-"""esp32.NVS kept in a host file by commit(), and wake sources as recorders only (sleep is the next step)."""
+"""esp32.NVS, kept in a host file by commit()."""
 
 import binascii
 import json
 
 import simhost
+from micropython import const
 
-WAKEUP_ALL_LOW = False
-WAKEUP_ANY_HIGH = True
-
-_MAX_NAME = 15
-
-wake_sources = {}  # "ext0": (pins, level), as last asked for
+_MAX_NAME = const(15)
 
 
 def _error(code, name):
@@ -71,19 +67,3 @@ class NVS:
 
     def commit(self):
         simhost.write(simhost.wiring["nvs"], json.dumps(_store).encode())
-
-
-def wake_on_ext0(pin, level):
-    wake_sources["ext0"] = (pin, level)
-
-
-def wake_on_ext1(pins, level):
-    wake_sources["ext1"] = (pins, level)
-
-
-def wake_on_gpio(pins, level):
-    wake_sources["gpio"] = (pins, level)
-
-
-def gpio_deep_sleep_hold(enable):
-    wake_sources["hold"] = bool(enable)

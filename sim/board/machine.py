@@ -1,5 +1,5 @@
 """
-machine as on the ESP32-S3, as far as the firmware uses it: pins, ADC, UART, RTC, watchdog, reset and sleep.
+machine as on the ESP32-S3, as far as the firmware uses it: pins, ADC, UART, I2C, RTC, watchdog, reset and sleep.
 
 Pins are named through the board map: what the panel calls `button 1` is the level the board calls active.
 """
@@ -13,16 +13,20 @@ import simhost
 import simpanel
 import simuart
 import utime
-from umachine import *
+from micropython import const
+from umachine import PinBase
 
 UART = simuart.UART
+if simhost.wiring["pmu"]:  # a board without one does not pay for it
+    import simpmu
+
+    I2C = simpmu.I2C
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-PIN_WAKE, EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 2, 3, 4, 5, 6
-_CAUSES = {"reset": HARD_RESET, "wdt": WDT_RESET, "deepsleep": DEEPSLEEP_RESET, "soft": SOFT_RESET}
-_MAX_PIN = 48  # ESP32-S3
-_RTC_MEMORY = 2048
-_frequency = 160000000
+TIMER_WAKE = 4
+_CAUSES = ("", "power", "reset", "wdt", "deepsleep", "soft")
+_MAX_PIN = const(48)  # ESP32-S3
+_RTC_MEMORY = const(2048)
 
 _levels = {}  # output latches: pin number -> level
 _interrupts = {}  # part name -> (Pin, active level, handler, trigger)
@@ -31,18 +35,18 @@ _interrupts = {}  # part name -> (Pin, active level, handler, trigger)
 class Pin(PinBase):
     IN, OUT, OPEN_DRAIN = 1, 3, 7
     PULL_DOWN, PULL_UP = 1, 2
-    IRQ_RISING, IRQ_FALLING, WAKE_LOW, WAKE_HIGH = 1, 2, 4, 5
+    IRQ_RISING, IRQ_FALLING = 1, 2
 
-    def __init__(self, number, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+    def __init__(self, number, mode=-1, pull=-1, *, value=None):
         if not isinstance(number, int) or not 0 <= number <= _MAX_PIN:
             raise ValueError("invalid pin")
         self.number = number
-        self._name, self._active = simhost.pins.get(number, (None, 1))
+        self._name, self._active = simhost.pin(number)
         self._mode = self.IN
         self._pull = -1
         self.init(mode, pull, value=value)
 
-    def init(self, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+    def init(self, mode=-1, pull=-1, *, value=None):
         if mode in (self.OUT, self.OPEN_DRAIN):
             self._mode = mode
             self._drive(_levels.get(self.number, 0) if value is None else value)
@@ -74,18 +78,12 @@ class Pin(PinBase):
     def off(self):
         self._drive(0)
 
-    def toggle(self):
-        self._drive(1 - self.value())
-
-    def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING, *, wake=None, hard=False):
+    def irq(self, handler=None, trigger=IRQ_RISING | IRQ_FALLING):
         if handler is None:
             _interrupts.pop(self._name, None)
         else:
             _interrupts[self._name] = (self, self._active, handler, trigger)
         return self
-
-    def __repr__(self):
-        return "Pin(%d)" % self.number
 
 
 def _on_input(name, old, new):
@@ -102,14 +100,10 @@ simpanel.on_input = _on_input
 
 class ADC:
     ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = 0, 1, 2, 3
-    WIDTH_12BIT = 12
     _RANGE_UV = (950000, 1250000, 1750000, 3100000)  # ESP32-S3: what the ADC can tell at each attenuation
 
     def __init__(self, pin, *, atten=ATTN_0DB):
         self._pin = pin if isinstance(pin, Pin) else Pin(pin)
-        self._atten = atten
-
-    def atten(self, atten):
         self._atten = atten
 
     def read_uv(self):
@@ -170,7 +164,7 @@ class WDT:
 
 
 def reset_cause():
-    return _CAUSES.get(simhost.wiring["cause"], PWRON_RESET)
+    return _CAUSES.index(simhost.wiring["cause"])
 
 
 def wake_reason():
@@ -198,11 +192,3 @@ def lightsleep(time_ms=None):
 
 def unique_id():
     return bytes(simhost.wiring["mac"])
-
-
-def freq(hz=None):
-    global _frequency
-    if hz is None:
-        return _frequency
-    _frequency = hz
-    return None

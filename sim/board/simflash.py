@@ -9,9 +9,10 @@ import os
 
 import simhost
 import vfs
+from micropython import const
 
-BLOCK = 4096
-UNIT = 32  # the ESP32 port's read and program size
+_BLOCK = const(4096)
+_UNIT = const(32)  # the ESP32 port's read and program size
 # An erase is written in pieces: a whole block would cost the firmware 4 KB of its heap, which no chip asks for.
 _BLANK = b"\xff" * 128
 
@@ -19,15 +20,15 @@ _BLANK = b"\xff" * 128
 class Flash:
     def __init__(self, path, fuse=None):
         self._file = simhost.files.open(path, "r+b")
-        self._blocks = simhost.files.stat(path)[6] // BLOCK
+        self._blocks = simhost.files.stat(path)[6] // _BLOCK
         self._fuse = fuse
 
     def readblocks(self, block, buf, offset=0):
-        self._file.seek(block * BLOCK + offset)
+        self._file.seek(block * _BLOCK + offset)
         self._file.readinto(buf)
 
     def writeblocks(self, block, buf, offset=0):
-        self._file.seek(block * BLOCK + offset)
+        self._file.seek(block * _BLOCK + offset)
         if self._blows():
             self._file.write(memoryview(buf)[: len(buf) // 2])
             self._die()
@@ -37,11 +38,11 @@ class Flash:
         if op == 4:
             return self._blocks
         if op == 5:
-            return BLOCK
+            return _BLOCK
         if op == 6:
-            self._file.seek(arg * BLOCK)
+            self._file.seek(arg * _BLOCK)
             blown = self._blows()
-            for _ in range(BLOCK // len(_BLANK) // (2 if blown else 1)):
+            for _ in range(_BLOCK // len(_BLANK) // (2 if blown else 1)):
                 self._file.write(_BLANK)
             if blown:
                 self._die()
@@ -62,7 +63,7 @@ class Flash:
 
 def mount(path, fuse=None):
     """Put the flash file at '/'. OSError when it holds no LittleFS."""
-    file_system = vfs.VfsLfs2(Flash(path, fuse), readsize=UNIT, progsize=UNIT, lookahead=UNIT)
+    file_system = vfs.VfsLfs2(Flash(path, fuse), readsize=_UNIT, progsize=_UNIT, lookahead=_UNIT)
     vfs.umount("/")
     vfs.mount(file_system, "/")
     os.chdir("/")

@@ -15,15 +15,23 @@ import vfs
 files = vfs.VfsPosix()
 
 wiring = {}
-pins = {}  # pin number -> (name, active level), e.g. {2: ("button", 0), 10: ("gnss", 1)}
 
 
 def load(path):
-    """Read the wiring; name the board's pins."""
+    """Read the wiring."""
     with open(path) as file:
         wiring.update(json.load(file))
-    for number, name, active in wiring.pop("pins"):
-        pins[number] = (name, active)
+
+
+def pin(number):
+    """Return (name, active level) of a pin, (None, 1) when it is not on the board map."""
+    wanted = str(number)
+    # Looked up in one text: as objects a board's pins would take 2 KB of the tag's heap.
+    for line in wiring["pins"].split("\n"):
+        at, name, active = line.split()
+        if at == wanted:
+            return name, int(active)
+    return None, 1
 
 
 def read(path):

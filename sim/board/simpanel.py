@@ -14,10 +14,12 @@ import micropython
 import simhost
 import usocket
 import utime
+from micropython import const
 
-_RING = 256  # bytes; a press is some 30, and what does not fit waits in the socket
-_CONNECT_S = 5
-_IPPROTO_TCP, _TCP_NODELAY = 6, 1  # Linux; the port has no names for them
+_RING = const(256)  # bytes; a press is some 30, and what does not fit waits in the socket
+_CONNECT_S = const(5)
+_IPPROTO_TCP = const(6)  # Linux; the port has no names for them
+_TCP_NODELAY = const(1)
 
 inputs = {"button": 0, "charger": 0, "battery": 3900}  # logical values; battery in mV
 outputs = {}  # name -> logical value, as last said to the panel
@@ -48,22 +50,24 @@ def connect(host, port):
         if line == b"ready\n":
             break
         _apply(line)
+    for name, value in outputs.items():  # of the rails, which hold while the chip is off
+        sock.write(b"rail %s %d\n" % (name.encode(), value))
     sock.settimeout(None)
     _sock = sock
     _thread.start_new_thread(_listen, ())
 
 
-def say(name, value):
-    """Tell the panel that output `name` has the logical `value` now. Without a panel nothing happens."""
+def say(name, value, kind="out"):
+    """Tell the panel that output `name` (or a "rail") has the logical `value` now. Without a panel nothing happens."""
     if outputs.get(name, 0) == value:
         return
     if before_output:
         before_output(name)
     outputs[name] = value
-    simhost.trace("out %s %d" % (name, value))
+    simhost.trace("%s %s %d" % (kind, name, value))
     if _sock:
         try:
-            _sock.write(b"out %s %d\n" % (name.encode(), value))
+            _sock.write(b"%s %s %d\n" % (kind.encode(), name.encode(), value))
         except OSError:
             pass  # the panel went away; the tag does not depend on it
 

@@ -3,6 +3,7 @@ machine.UART over a PTY. The wiring says which PTY belongs to which UART; withou
 
 Bytes beyond `rxbuf` are lost and counted (`lost`), as in a chip whose buffer is full. The PTY's own 4 KB do not
 help: what waited there is cut to `rxbuf` all the same. What arrives while the part has no power was never sent.
+write() takes the bytes at once and blocks while the wire has not yet made room for them in `txbuf`.
 """
 
 import io
@@ -12,10 +13,15 @@ import termios
 import simhost
 import simpanel
 import utime
+from micropython import const
 
-_POLL, _RD, _WR = 3, 1, 4
-_VTIME, _VMIN = 5, 6
-_REOPEN_MS = 500
+_POLL = const(3)  # MP_STREAM_POLL and its flags
+_RD = const(1)
+_WR = const(4)
+_VTIME = const(5)
+_VMIN = const(6)
+_REOPEN_MS = const(500)
+_FIFO = const(128)  # bytes of the chip's own, behind txbuf
 
 _uarts = []  # those that were made
 
@@ -23,7 +29,7 @@ _uarts = []  # those that were made
 def _before_output(name):
     # What came before a supply was switched is judged by the old state, not when somebody reads next.
     for uart in _uarts:
-        if uart.part == name:
+        if name in uart._supplies:
             uart.any()
 
 
@@ -31,15 +37,13 @@ simpanel.before_output = _before_output
 
 
 class UART(io.IOBase):
-    INV_TX, INV_RX = 32, 4
-    RTS, CTS = 1, 2
-
     def __init__(self, id, baudrate=115200, bits=8, parity=None, stop=1, **options):
         self.id = id
         self.lost = 0
         self.part = simhost.wiring["uarts"].get(str(id))
         self._path = simhost.wiring["ptys"].get(self.part)
-        self._supplied = self.part in simhost.wiring["supplied"]
+        self._supplies = simhost.wiring["supplied"].get(self.part, "").split()
+        self._idle_us = utime.ticks_us()  # when all that was written has left
         self._file = None
         self._tried_ms = None
         self._chunk = bytearray(256)
@@ -62,11 +66,13 @@ class UART(io.IOBase):
         **options,
     ):
         self._rxbuf = rxbuf
+        self._txbuf = txbuf
+        self._byte_us = 10000000 // baudrate
         self._buf = bytearray()
         self._timeout = timeout
 
     def _powered(self):
-        return not self._supplied or simpanel.outputs.get(self.part, 0)
+        return all(simpanel.outputs.get(name, 0) for name in self._supplies)
 
     def _open(self):
         # Whoever plays the part may come later, or go and come again under the same name.
@@ -149,13 +155,17 @@ class UART(io.IOBase):
                     self._file.write(data)
                 except OSError:
                     pass  # found closed by the next _pull
+        now_us = utime.ticks_us()
+        ahead_us = max(0, utime.ticks_diff(self._idle_us, now_us)) + len(data) * self._byte_us
+        self._idle_us = utime.ticks_add(now_us, ahead_us)
+        utime.sleep_us(max(0, ahead_us - (self._txbuf + _FIFO) * self._byte_us))
         return len(data)
 
     def flush(self):
-        pass
+        utime.sleep_us(max(0, utime.ticks_diff(self._idle_us, utime.ticks_us())))
 
     def txdone(self):
-        return True
+        return utime.ticks_diff(self._idle_us, utime.ticks_us()) <= 0
 
     def deinit(self):
         if self._file is not None:

@@ -4,12 +4,13 @@ import argparse
 import asyncio
 from collections.abc import Callable
 
-from sim.common import SimError, stdin_lines
+from sim.common import SimError, parse_address, stdin_lines
 from sim.modem.faults import parse
 from sim.modem.modem import Modem
 from sim.modem.radio import Coverage
 from sim.modem.simcard import Card
 from sim.modem.timings import PWRKEY_ON
+from sim.modem_wires import Wires, follow
 
 _SWITCH = {"on": True, "off": False, "high": True, "low": False, "in": True, "out": False}
 
@@ -31,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=float, default=1.0, help="> 1 shortens every wait (default: %(default)s)"
     )
     parser.add_argument("--on", action="store_true", help="press PWRKEY at once")
+    parser.add_argument(
+        "--panel",
+        metavar="HOST:PORT",
+        help="join supply, PWRKEY and DTR to the tag of the panel that listens there",
+    )
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -49,18 +55,27 @@ async def run(arguments: argparse.Namespace) -> None:
     await modem.start()
     print(f"modem at {arguments.pty}: off. Press with: pwrkey 1200", flush=True)
     try:
-        if arguments.on:
-            modem.pwrkey(PWRKEY_ON.ms)
-        async for line in stdin_lines():
-            try:
-                said = obey(modem, line, air, card)
-            except SimError as error:
-                said = str(error)
-            if said:
-                print(said, flush=True)
-        await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            if arguments.panel:
+                group.create_task(follow(parse_address(arguments.panel), Wires(modem)))
+            if arguments.on:
+                modem.pwrkey(PWRKEY_ON.ms)
+            await _listen(modem, air, card)
+    except* SimError as errors:
+        raise errors.exceptions[0]
     finally:
         await modem.stop()
+
+
+async def _listen(modem: Modem, air: Coverage, card: Card) -> None:
+    async for line in stdin_lines():
+        try:
+            said = obey(modem, line, air, card)
+        except SimError as error:
+            said = str(error)
+        if said:
+            print(said, flush=True)
+    await asyncio.Event().wait()  # stdin ended: go on
 
 
 def obey(modem: Modem, line: str, air: Coverage, card: Card) -> str:

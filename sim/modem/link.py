@@ -66,7 +66,8 @@ class Link:
         return data
 
     async def _pump_up(self) -> None:
-        self.writer.transport.set_write_buffer_limits(high=0)
+        # Not 0: under TLS asyncio pauses at `size >= high`, so drain() would wait with nothing left to send.
+        self.writer.transport.set_write_buffer_limits(high=1, low=0)
         while True:
             await self._to_send.wait()
             self._to_send.clear()

@@ -54,7 +54,7 @@ class RTC:
         self._offset_s = calendar.timegm(fields) - self._now.s
 
 
-class _Jump(selectors.SelectSelector):
+class Jump(selectors.SelectSelector):
     """Where a loop would wait for files, time jumps instead."""
 
     def __init__(self, now: Now) -> None:
@@ -80,12 +80,12 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
             await asyncio.sleep(0)
 
 
-def run(now: Now, main: Coroutine[Any, Any, Any]) -> Any:
+def run(now: Now, main: Coroutine[Any, Any, Any], jump: type[Jump] = Jump) -> Any:
     """Run `main` in virtual time and return its result. An exception that any task lost is raised here."""
     lost: list[BaseException] = []
 
     def loop() -> asyncio.AbstractEventLoop:
-        loop = asyncio.SelectorEventLoop(_Jump(now))
+        loop = asyncio.SelectorEventLoop(jump(now))
         loop.time = lambda: now.s  # type: ignore[method-assign]
         loop.set_exception_handler(
             lambda _, context: lost.append(context.get("exception") or RuntimeError(context))

@@ -19,7 +19,7 @@ class FakeStream:
     """A stream of lib/wifi.py whose other end is a LoopBroker. `writes` holds (at_s, bytes) as they were written."""
 
     def __init__(self, bearer: "FakeBearer") -> None:
-        self._bearer = bearer
+        self.bearer = bearer
         self._out = b""
         self._in = bytearray()
         self._news = asyncio.Event()
@@ -27,6 +27,7 @@ class FakeStream:
         self.writes: list[tuple[float, bytes]] = []
         self.drained = b""
         self.closed = False
+        self.warning: str | None = None  # what is wrong although it is open
         self.takes = True  # False: the send buffer is full, and stays so
         self.error: Exception | None = None  # what a write raises
         self.end = Connection(bearer.broker, self)
@@ -37,9 +38,12 @@ class FakeStream:
         if self.error:
             raise self.error
         self._out += data
-        self.writes.append((self._bearer.broker.now.s, data))
+        self.writes.append((self.bearer.broker.now.s, data))
 
-    async def drain(self) -> None:
+    async def drain(self, deadline_ms: int) -> None:
+        await asyncio.wait_for(self._drain(), deadline_ms / 1000)
+
+    async def _drain(self) -> None:
         # As on MicroPython: while one task drains, the buffer stands, and a second task sends it once more.
         data = self._out
         await asyncio.sleep(0.01)
@@ -63,7 +67,7 @@ class FakeStream:
         self.closed = True
         self.end.open = False
         await asyncio.sleep(0)
-        self._bearer.log.append((self._bearer.broker.now.s, "close", self))
+        self.bearer.log.append((self.bearer.broker.now.s, "close", self))
 
     def arrive(self, data: bytes) -> None:
         """Bytes from the broker; none: its FIN."""
@@ -79,8 +83,12 @@ class FakeBearer:
     `most_open` (`most_attaching`) how many were open (attaching) at one time.
     """
 
-    def __init__(self, broker: "LoopBroker") -> None:
+    attach_ms = 20000
+    open_ms = 60000
+
+    def __init__(self, broker: "LoopBroker", name: str = "fake") -> None:
         self.broker = broker
+        self.name = name
         self.attach_s: float | None = 0.0
         self.open_s: float | None = 0.02
         self.attach_error: Exception | None = None
@@ -100,9 +108,7 @@ class FakeBearer:
         finally:
             self.attaching -= 1
 
-    async def open(
-        self, host: str, port: int, context: Any, server_name: str, deadline_ms: int
-    ) -> FakeStream:
+    async def open(self, host: str, port: int, deadline_ms: int) -> FakeStream:
         self.log.append((self.broker.now.s, "open", None))
         await self._take(self.open_s, self.open_error)
         stream = FakeStream(self)
@@ -143,7 +149,12 @@ class Connection:
         self.half_open = False  # both ends believe in it, and nothing gets through
         self.client: dict[str, Any] | None = None  # what its CONNECT said
         self.subscribed: list[str] = []
+        self.pings: list[float] = []
         broker.connections.append(self)
+
+    @property
+    def bearer(self) -> FakeBearer:
+        return self._stream.bearer
 
     def deliver(self, data: bytes) -> None:
         """Bytes that leave the tag."""
@@ -209,6 +220,10 @@ class Connection:
             if broker.pubacks and not broker.mute:
                 self.say(b"\x40\x02" + rest[:2])
             broker.on_publish(published)
+        elif kind == 0xC0:
+            self.pings.append(broker.now.s)
+            if not broker.mute:
+                self.say(b"\xd0\x00")
         elif kind == 0x40:
             broker.pubacked.append(int.from_bytes(body, "big"))
 

@@ -19,6 +19,7 @@ import identity
 import incident
 import journal
 import signals
+import umqtt.simple
 from backoff import Backoff
 from button import Button
 from mqtt import MQTTError, MQTTSession
@@ -215,11 +216,20 @@ def sessions(_):
         session = MQTTSession("c", "u", "p", 60, "t", b"")
         session.connect()
         session.subscribe("down")
-    # As if 65,533 messages had been said before.
-    session._client.pid = 65533
+    make_client = umqtt.simple.MQTTClient
+    umqtt.simple.MQTTClient = lambda *said, **named: after_65533(make_client(*said, **named))
+    session = MQTTSession("c", "u", "p", 60, "t", b"")
+    umqtt.simple.MQTTClient = make_client
+    session.connect()
     for _ in range(4):
         packet_id = session.publish("t", b"")
         yield [packet_id, shown(session.to_send()[-2:])]
+
+
+def after_65533(client):
+    """As if so many messages had been said before."""
+    client.pid = 65533
+    return client
 
 
 PARTS = (envelopes, numbers, malformed, tables, gestures, sessions)

@@ -13,7 +13,8 @@ from sim.tag import TagProcess
 class Bench:
     """A panel, a tag and its console. `firmware`: name to source; boards come from the product."""
 
-    def __init__(self, folder: pathlib.Path, firmware: dict[str, str]) -> None:
+    def __init__(self, folder: pathlib.Path, firmware: dict[str, str], board: str = "tag-a") -> None:
+        self.board = board
         self.flash = folder / "tag.img"
         self.lines: asyncio.Queue[str] = asyncio.Queue()
         self.seen: list[str] = []
@@ -21,17 +22,17 @@ class Bench:
         self.tag: TagProcess | None = None
         source = folder / "firmware"
         (source / "boards").mkdir(parents=True)
-        (source / "boards" / "tag-a.json").write_bytes(image.board_map("tag-a"))
+        (source / "boards" / f"{board}.json").write_bytes(image.board_map(board))
         for name, text in firmware.items():
             (source / name).write_text(text)
-        image.build(self.flash, "tag-a", {"config.json": b"{}"}, firmware=source)
+        image.build(self.flash, board, {"config.json": b"{}"}, firmware=source)
 
     async def on(self, **options: Any) -> TagProcess:
         if not self.panel.address[1]:
             await self.panel.start()
         self.tag = TagProcess(
             self.flash,
-            "tag-a",
+            self.board,
             panel=self.panel.address,
             on_line=self.lines.put_nowait,
             **{"boot_ms": 0, **options},
@@ -57,12 +58,15 @@ class Bench:
 
 
 def on_bench(
-    folder: pathlib.Path, firmware: dict[str, str], story: Callable[[Bench], Coroutine[Any, Any, None]]
+    folder: pathlib.Path,
+    firmware: dict[str, str],
+    story: Callable[[Bench], Coroutine[Any, Any, None]],
+    board: str = "tag-a",
 ) -> None:
     """Run `story` on a bench in `folder`; everything is switched off at its end."""
 
     async def whole() -> None:
-        bench = Bench(folder, firmware)
+        bench = Bench(folder, firmware, board)
         try:
             await story(bench)
         finally:

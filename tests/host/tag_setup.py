@@ -3,6 +3,7 @@
 from typing import Any
 
 import clock
+import counters
 import envelope
 import identity
 from gnss import Fix
@@ -37,8 +38,8 @@ class Worn:
     A tag and the child that wears it.
 
     `calls` is what happened to its surroundings, in order: ("feel", signal), ("flash", name), ("kick",),
-    ("urgent", on), ("gnss", on). `fix` is what the receiver says. `restart()` is a reset; `cut()` takes the power
-    with it.
+    ("urgent", on), ("gnss", on). `fix` is what the receiver says, `sky` a receiver instead of that (fix(), power(on)).
+    `restart()` is a reset; `cut()` takes the power with it.
     """
 
     def __init__(self, monkeypatch: Any, folder: Any) -> None:
@@ -54,31 +55,39 @@ class Worn:
         record = identity.pack(TAG_ID, ROOT, 1)
         for store in (self.nvs, self.journal):
             store.put("identity", record)
-            store.put("epoch", identity.pack_epoch(40))
+            store.put("epoch", counters.pack_epoch(40))
         self.desk = FakeDesk(TAG_ID, ROOT, 1)
         self.fix: Fix | None = None
+        self.sky: Any = None
+        self.cell: list[int] | None = None
         self.flags = 0
         self.restart()
 
     def restart(self) -> None:
         """A reset: RAM is gone, RTC memory and flash stay."""
         self.log = Log(self.now.ticks_ms, lambda line: None)
-        counters = identity.Counters(self.nvs, self.journal, self.rtc_memory, lambda bits: 7)
+        counting = counters.Counters(self.nvs, self.journal, self.rtc_memory, lambda bits: 7)
         self.tag = Tag(
             identity.load(self.nvs, self.journal),
-            counters,
-            clock.Clock(self.rtc.set, BUILT_S, counters.clock_trusted),
+            counting,
+            clock.Clock(self.rtc.set, BUILT_S, counting.clock_trusted),
             Outbox(self.messages, envelope.digest, self.log),
             self.journal,
             self.log,
-            lambda: self.fix,
+            lambda: self.sky.fix() if self.sky else self.fix,
             lambda: 3900,
             lambda signal: self.calls.append(("feel", signal)),
-            lambda on: self.calls.append(("gnss", on)),
+            self._gnss_power,
+            lambda: self.cell,
             self.flags,
         )
         self.tag.link = FakeLink(self.calls)
         self.calls.clear()
+
+    def _gnss_power(self, on: bool) -> None:
+        self.calls.append(("gnss", on))
+        if self.sky:
+            self.sky.power(on)
 
     def cut(self) -> None:
         """The power goes: RTC memory and the clock's time are lost as well."""

@@ -66,6 +66,8 @@ def test_a_configuration_that_is_no_json_is_said(tmp_path):
 
 
 async def press_until_on_flash(rig):
+    # Pressed and let go while the chip boots would be no press.
+    await rig.says("app: obereg")
     await rig.panel.press(300)
     await rig.story.until_event("on flash", 20, "no alert on flash")
 

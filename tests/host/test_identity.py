@@ -3,11 +3,12 @@
 import random
 
 import pytest
+from counters import Counters, pack_epoch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from identity import Counters, IdentityError, derive, load, pack, pack_epoch
-from journal import Journal
+from identity import IdentityError, derive, load, pack
+from journal import Journal, JournalError
 
 from tests.host.fakes import FakeNVS, FakeRTCMemory, hkdf
 
@@ -209,7 +210,7 @@ def test_one_store_that_refuses_is_enough_no_more(stores, monkeypatch):
 def test_when_both_stores_refuse_each_start_makes_an_epoch_up(stores, monkeypatch):
     """An epoch that is nowhere written would be used twice."""
     stores.nvs.refuses = True
-    monkeypatch.setattr(Journal, "_write", lambda path, data: (_ for _ in ()).throw(OSError(28)))
+    monkeypatch.setattr(Journal, "put", lambda self, name, data: (_ for _ in ()).throw(JournalError("full")))
     bits = random.Random(5).getrandbits
     epochs = set()
     for _ in range(5):

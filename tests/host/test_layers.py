@@ -11,7 +11,7 @@ LIB = {path.stem for path in FIRMWARE.glob("lib/*.py")}
 PRODUCT = set(SOURCES) - LIB
 # No I/O, no clock, no asyncio: what the host tests can show in full.
 PURE = {"config", "incident", "alert", "signals", "button", "nmea", "gnss", "hkdf", "mqtt", "envelope"}
-PURE |= {"cbor", "backoff", "log"}
+PURE |= {"cbor", "backoff", "log", "gregorian", "fix"}
 HARDWARE = {"machine", "esp32", "network", "_thread", "neopixel", "bluetooth"}
 IMPURE = HARDWARE | {"asyncio", "os", "time", "socket", "select", "sys", "random", "io", "tls", "ssl"}
 # What CPython has and MicroPython has not, or not the same.

@@ -1,81 +1,19 @@
 """
-firmware/link.py, in virtual time, against a broker in memory: docs/protocol.md §1 and §7, DESIGN §5.
+firmware/link.py over one bearer, in virtual time, against a broker in memory: docs/protocol.md §1 and §7, DESIGN §5.
+Over two: test_link_bearers.py; the touch's probe: test_link_probe.py.
 
 Times are in seconds from the moment the test's link began to run.
 """
 
 import asyncio
-import random
 from itertools import pairwise
 
 import pytest
-from journal import Journal
-from link import Dial, Link
-from log import Log
-from outbox import Entry, Outbox
 
-from tests.host.fakes import Now, digest, run, ticking
-from tests.host.loop_broker import FakeBearer, LoopBroker
+from tests.host.fakes import Now, ticking
+from tests.host.link_setup import DIAL, TAG, Setup
 
-TAG = "0123456789abcdef"
-DIAL = Dial("broker.example", 8883, None, "broker.example", TAG, "ab" * 32, 18000)
 SCHEDULE_S = [0, 2, 5, 10, 20, 30]
-
-
-class Setup:
-    """A link with its outbox on real files, a bearer and a broker in memory."""
-
-    def __init__(self, now: Now, folder) -> None:
-        self.now = now
-        self.began_s = now.s
-        self.log = Log(now.ticks_ms, lambda line: None)
-        self.outbox = Outbox(Journal(str(folder)), digest, self.log)
-        self.broker = LoopBroker(now)
-        self.bearer = FakeBearer(self.broker)
-        self.downs: list[bytes] = []
-        self.wills = 0
-        self.open_streams = []  # at the end of run()
-        bits = random.Random(1).getrandbits
-        self.link = Link(self.bearer, DIAL, self.outbox, self.will, self.downs.append, self.log, bits)
-
-    def will(self) -> bytes:
-        self.wills += 1
-        return b"will %d" % self.wills
-
-    def add(self, token: bytes = b"alert", kind: int = 1, pressed: bool = True) -> Entry:
-        cti = len(self.outbox.pending()).to_bytes(8, "big")
-        entry = Entry(cti, kind, cti, pressed, token, digest(token))
-        self.outbox.add(entry)
-        self.link.kick()
-        return entry
-
-    def at_s(self, times) -> list[float]:
-        """Times of the fakes as seconds since the beginning, to tenths."""
-        return [round(at_s - self.began_s, 1) for at_s in times]
-
-    def said_s(self, token: bytes = b"alert") -> list[float]:
-        """When the broker heard that payload."""
-        return self.at_s(published.at_s for published in self.broker.published if published.payload == token)
-
-    def run(self, *steps, urgent: bool = True) -> None:
-        """Run the link; `steps` are seconds to let pass and functions to call in between."""
-
-        async def main() -> None:
-            self.link.urgent(urgent)
-            task = asyncio.create_task(self.link.run())
-            for step in steps:
-                if callable(step):
-                    step()
-                else:
-                    await asyncio.sleep(step)
-                # A tag whose link has died restarts.
-                assert not task.done(), task.exception()
-            self.open_streams = [stream for stream in self.bearer.streams if not stream.closed]
-
-        run(self.now, main())
-
-    def warnings(self) -> str:
-        return "\n".join(line for line in self.log.lines if " W " in line)
 
 
 @pytest.fixture

@@ -5,72 +5,15 @@ press → alert → outbox (flash) → link → broker → desk → signed ack �
 """
 
 import asyncio
-import random
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from link import Dial, Link
 
-from tests.host.fakes import end, run
-from tests.host.loop_broker import FakeBearer, LoopBroker, Published
-from tests.host.tag_setup import Worn
-
-
-class Way:
-    """A worn tag with its link; the desk acknowledges what it hears with the present level while `awake`."""
-
-    def __init__(self, monkeypatch, folder) -> None:
-        self.worn = Worn(monkeypatch, folder)
-        self.now = self.worn.now
-        self.broker = LoopBroker(self.now)
-        self.broker.on_publish = self.answer
-        self.bearer = FakeBearer(self.broker)
-        self.awake = True
-        self.present = (1, 1)  # level, rev
-        self.presses = 0  # the most that an alert or update has said
-        self.felt: list[tuple[float, str]] = []
-
-    def answer(self, published: Published) -> None:
-        claims = self.worn.desk.hear(published.payload)
-        if not self.awake:
-            return
-        if claims.kind <= 3:
-            self.presses = max(self.presses, claims.presses)
-            ack = self.worn.desk.ack(published.payload, *self.present)
-        else:
-            ack = self.worn.desk.ack(published.payload, 0, 0)
-        published.connection.publish(
-            published.topic.replace("up/alert", "down").replace("up/state", "down"), ack
-        )
-
-    def start(self) -> list[asyncio.Task]:
-        """A start of the tag: its tasks, as app.py joins them."""
-        tag = self.worn.tag
-        dial = Dial("broker.example", 8883, None, "broker.example", tag.me.tag, tag.me.password, 18000)
-        bits = random.Random(1).getrandbits
-        tag.feel = lambda signal: self.felt.append((self.now.s, signal))
-        tag.link = Link(self.bearer, dial, tag.outbox, tag.will, tag.on_down, self.worn.log, bits)
-        tag.start("power on")
-
-        async def tick() -> None:
-            while True:
-                tag.tick(self.now.ticks_ms())
-                await asyncio.sleep(0.2)
-
-        return [asyncio.create_task(tag.link.run()), asyncio.create_task(tick())]
-
-    async def restart(self, tasks: list[asyncio.Task]) -> list[asyncio.Task]:
-        await end(tasks)
-        await end(session.task for session in self.worn.tag.link._sessions)
-        self.worn.cut()
-        return self.start()
-
-    def when(self, signal: str) -> float:
-        """When it was felt for the first time."""
-        return next(at_s for at_s, name in self.felt if name == signal)
+from tests.host.fakes import run
+from tests.host.way import Way
 
 
 @pytest.fixture

@@ -140,6 +140,34 @@ def test_nmea_arrives_through_the_pty_while_the_receiver_has_power(run, tmp_path
     run({"boot.py": "", "main.py": UART}, story)
 
 
+def test_a_write_blocks_while_the_wire_has_no_room_for_it(run):
+    """256 bytes of txbuf and the chip's 128 go at once; 1,000 more take 87 ms at 115,200 baud."""
+
+    async def story(bench: Bench) -> None:
+        await bench.on()
+        short_ms, long_ms, flushed_ms = map(int, (await bench.line("ms")).split())
+        assert short_ms < 10
+        assert 80 <= long_ms < 120
+        assert 25 <= flushed_ms < 50
+        assert await bench.line("done") == "False True"
+
+    main = """
+import machine, time
+uart = machine.UART(2, 115200)
+marks = [time.ticks_ms()]
+uart.write(bytes(384))
+marks.append(time.ticks_ms())
+uart.write(bytes(1000))
+marks.append(time.ticks_ms())
+done = uart.txdone()
+uart.flush()
+marks.append(time.ticks_ms())
+print("ms", *(marks[turn + 1] - marks[turn] for turn in range(3)))
+print("done", done, uart.txdone())
+"""
+    run({"boot.py": "", "main.py": main}, story)
+
+
 def test_bytes_beyond_the_receive_buffer_are_lost_and_counted(run, tmp_path):
     async def story(bench: Bench) -> None:
         sky = Sky(tmp_path / "gnss", bytes(range(200)) * 2, ttff_s=0, powered=False, baud=1_000_000)

@@ -59,6 +59,48 @@ def test_what_was_set_before_the_tag_came_is_replayed_at_hello():
     with_panel(story)
 
 
+def test_a_rail_holds_until_it_is_said_to_fall_by_whoever_knows():
+    async def story(panel: Panel) -> None:
+        news: asyncio.Queue[tuple[str, int, int]] = asyncio.Queue()
+        panel.on_output(lambda *change: news.put_nowait(change))
+        _, _, tag = await hello(panel)
+        tag.write(b"rail modem 1\nout light 1\n")
+        assert [(await news.get())[:2] for _ in range(2)] == [("modem", 1), ("light", 1)]
+        _, _, again = await hello(panel)  # a restart
+        again.write(b"rail modem 1\nout vibration 1\n")
+        assert [(await news.get())[:2] for _ in range(2)] == [("light", 0), ("vibration", 1)]
+        assert panel.outputs["modem"] == 1
+        _, supervisor = await asyncio.open_connection(*panel.address)
+        supervisor.write(b"rail modem 0\n")
+        assert (await news.get())[:2] == ("modem", 0)
+        again.write(b"rail modem 1\nout modem 1\n")  # the same name on a pin, of another board
+        assert (await news.get())[:2] == ("modem", 1)
+        for writer in (tag, again):
+            writer.close()
+        assert {(await news.get())[:2] for _ in range(2)} == {("vibration", 0), ("modem", 0)}
+        supervisor.close()
+        assert panel.malformed == 0
+
+    with_panel(story)
+
+
+def test_who_watches_hears_every_output_from_the_present_state_on():
+    async def story(panel: Panel) -> None:
+        _, _, tag = await hello(panel)
+        tag.write(b"rail modem 1\n")
+        reader, watcher = await asyncio.open_connection(*panel.address)
+        watcher.write(b"watch\n")
+        assert await reader.readline() == b"out modem 1\n"
+        tag.write(b"out modem_pwrkey 1\n")
+        assert await reader.readline() == b"out modem_pwrkey 1\n"
+        tag.close()
+        assert await reader.readline() == b"out modem_pwrkey 0\n"
+        assert panel.board == "tag-a"  # who watches is no tag
+        watcher.close()
+
+    with_panel(story)
+
+
 def test_a_press_lasts_as_long_as_asked():
     async def story(panel: Panel) -> None:
         _, reader, writer = await hello(panel)
@@ -160,7 +202,10 @@ def sim(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
             ("tag", "--board", "tag-a", "--flash", "x", "--gnss", "nowhere"),
             "--gnss nowhere: there is no such PTY",
         ),
-        (("tag", "--board", "tag-z", "--flash", "x"), "unknown board 'tag-z'; there are: tag-a"),
+        (
+            ("tag", "--board", "tag-z", "--flash", "x"),
+            "unknown board 'tag-z'; there are: lilygo-t-sim7080g, tag-a",
+        ),
         (("panel", "--listen", "7000"), "not an address: '7000'"),
         (("sky", "--pty", "nowhere/link", "--nmea", "none.log"), "cannot read the recording none.log"),
         (("broker", "--listen", "127.0.0.1:0", "--users", "none"), "cannot read the users file none"),
@@ -218,6 +263,43 @@ def test_quit_with_a_tag_connected_is_quiet():
             assert process.stdout.readline() == "light on\n"
             rest, said = process.communicate("quit\n", timeout=10)
     assert (process.returncode, rest, said) == (0, "light off\n", "")
+
+
+def test_a_modem_of_its_own_process_hangs_on_the_wires_of_the_panels_tag(tmp_path):
+    async def story(panel: Panel) -> None:
+        _, _, tag = await hello(panel)
+        modem = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sim", "modem", "--pty", str(tmp_path / "modem"), "--speed", "50"),
+            *("--panel", f"{panel.address[0]}:{panel.address[1]}"),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert modem.stdin is not None
+        assert modem.stdout is not None
+        assert modem.stderr is not None
+
+        async def state(wanted: bytes) -> None:
+            said = b""
+            while not said.startswith(wanted):
+                modem.stdin.write(b"state\n")
+                said = await modem.stdout.readline()
+
+        await modem.stdout.readline()
+        await state(b"off")
+        tag.write(b"out modem 1\nout modem_pwrkey 1\n")
+        await asyncio.sleep(0.03)  # 1.5 s of the modem's
+        tag.write(b"out modem_pwrkey 0\n")
+        await state(b"on")
+        tag.write(b"out modem 0\n")
+        await state(b"off")
+        await panel.stop()
+        assert await modem.wait() == 2
+        assert b"is gone" in await modem.stderr.read()
+        tag.close()
+
+    with_panel(story)
 
 
 def test_help_teaches():

@@ -60,7 +60,9 @@ def now(monkeypatch) -> Now:
 
 
 def wifi(now: Now, wlan: FakeWLAN, *networks: tuple[str, str]) -> Wifi:
-    return Wifi(wlan, [list(network) for network in networks], Log(now.ticks_ms, lambda line: None))
+    return Wifi(
+        wlan, [list(network) for network in networks], None, None, Log(now.ticks_ms, lambda line: None)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- joining
@@ -144,12 +146,12 @@ async def server(on_client):
             task.cancel()
 
 
-def bearer() -> Wifi:
-    return Wifi(None, [], Log(clock.ticks_ms, lambda line: None))
+def bearer(context=None) -> Wifi:
+    return Wifi(None, [], context, "broker.example", Log(clock.ticks_ms, lambda line: None))
 
 
 async def opened(port: int, context=None):
-    return await bearer().open(HOST, port, context, "broker.example", 2000)
+    return await bearer(context).open(HOST, port, 2000)
 
 
 async def echo(reader, writer):
@@ -167,7 +169,7 @@ def test_bytes_go_there_and_back():
         async with server(echo) as port:
             stream = await opened(port)
             stream.write(b"a press")
-            await stream.drain()
+            await stream.drain(2000)
             assert await stream.read(512) == b"a press"
             await stream.close()
 
@@ -179,7 +181,7 @@ def test_a_read_gives_at_most_what_was_asked_for():
         async with server(echo) as port:
             stream = await opened(port)
             stream.write(b"a press")
-            await stream.drain()
+            await stream.drain(2000)
             assert await stream.read(3) == b"a p"
             await stream.close()
 
@@ -205,7 +207,7 @@ def test_a_peer_that_reads_nothing_holds_up_drain_and_not_the_write():
             stream = await opened(port)
             stream.write(bytes(20_000_000))
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(stream.drain(), 0.1)
+                await stream.drain(100)
             stream._writer.transport.abort()
             await stream.close()
 
@@ -230,7 +232,7 @@ def test_a_server_that_does_not_answer_ends_at_the_deadline():
             port = listening.getsockname()[1]
             began_s = time.monotonic()
             with socket.create_connection((HOST, port)), pytest.raises(WifiError, match="does not answer"):
-                await bearer().open(HOST, port, None, None, 150)
+                await bearer().open(HOST, port, 150)
             assert time.monotonic() - began_s < 2
 
     asyncio.run(main())
@@ -240,7 +242,7 @@ def test_a_server_that_is_mute_under_tls_ends_at_the_deadline():
     async def main():
         async with server(mute) as port:
             with pytest.raises(WifiError, match="does not answer"):
-                await bearer().open(HOST, port, ssl.create_default_context(), "broker.example", 150)
+                await bearer(ssl.create_default_context()).open(HOST, port, 150)
 
     asyncio.run(main())
 
