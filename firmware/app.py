@@ -32,6 +32,7 @@ class App:
         self.hold_ms = self.heartbeat_s = 0
         self.board = self.haptics = self.tag = self.link = self.sky = self.modem = None
         self._seeing = self._seen_ms = None
+        self.note = ""  # what the desk should know of this start
 
     def cell(self):
         """Return the serving cell as last seen, or None."""
@@ -54,7 +55,7 @@ class App:
             self._seeing = asyncio.create_task(self.modem.see())
 
     async def run(self):
-        self.tag.start(self.board.start_reason())
+        self.tag.start(self.board.start_reason() + self.note)
         tasks = [self.haptics.run(), self.link.run(), self.sky.run(self.tag)]
         if self.modem:
             tasks.append(self.modem.run())

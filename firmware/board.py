@@ -21,8 +21,8 @@ from micropython import const
 # Edges the interrupt can latch before they are read; a bouncing press makes a dozen.
 _EDGES = const(32)
 _UART_BYTES = const(2048)
-# No record of ours in NVS is longer.
-_NVS_BYTES = const(64)
+# No record of ours in NVS is longer (identity.py).
+_NVS_BYTES = const(2048)
 
 
 class BoardError(Exception):

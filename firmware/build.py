@@ -1,30 +1,39 @@
 """
 The composition root: makes the parts and joins them. Nothing of it is left behind once the tag runs.
 
-    build.begin(app)         # config, board, haptics: enough to say with the light what is wrong
+    build.begin(app)         # settings, board, haptics: enough to say with the light what is wrong
     build.join(app)          # all else; opens an epoch
 
-What cannot be built is said by name (ConfigError, BoardError, IdentityError ...); nothing on flash is touched by that.
+Settings that are damaged are taken from the spare beside the key (identity.py): the alert still goes out. What cannot
+be built all the same is said by name (ConfigError, BoardError, IdentityError ...); nothing that waits on flash is lost
+by that.
 """
 
 import asyncio
 import json
 import random
 import sys
+from binascii import crc32
 
 import clock
 import config
 import envelope
 import identity
-from board import Board
+from board import NVS, Board
 from counters import Counters
 from haptics import Haptics
 from journal import Journal
 from link import Dial, Link
+from micropython import const
 from outbox import Outbox
 from tag import Tag
 
 VERSION = "0.2.0"
+
+_CONFIG = const("/config.json")
+_BUILD = const("/build.json")
+# Before this firmware was written: when build.json cannot say how late it is at least.
+_OLDEST_S = const(1790000000)
 
 
 class BuildError(Exception):
@@ -39,31 +48,91 @@ def _read(path):
         raise BuildError("%s is missing: install this tag again" % path)
 
 
-def _json(path):
+def _json(path, raw):
     try:
-        return json.loads(_read(path))
+        return json.loads(raw)
     except ValueError:
         raise BuildError("%s is not JSON" % path)
 
 
+def _check(path, raw, data, more=b""):
+    """The last field of `data` may be a CRC-32: of its text `raw` before that, followed by `more`."""
+    at = raw.rfind(b', "crc"')
+    if at > 0 and data.get("crc") != crc32(more, crc32(raw[:at])):
+        raise BuildError("%s is damaged: install this tag again" % path)
+
+
+def _ca(settings):
+    """Return the CA of the broker's certificate; b"" without TLS."""
+    if not settings.broker_tls:
+        return b""
+    ca = _read(settings.broker_ca)
+    if ca[:1] != b"0":
+        # A SEQUENCE; a modem would say no more than ERROR.
+        raise BuildError("%s is not a certificate in DER form" % settings.broker_ca)
+    return ca
+
+
+def _mend(path, data):
+    """The modem is given the file."""
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError:
+        pass
+
+
+def _built_s():
+    try:
+        raw = _read(_BUILD)
+        data = _json(_BUILD, raw)
+        _check(_BUILD, raw, data)
+        return max(_OLDEST_S, data["built_s"])
+    except Exception:  # noqa: BLE001 - an alert needs no more than a time that is plausible
+        return _OLDEST_S
+
+
 def begin(app):
-    """Read config.json, claim the board's pins."""
-    app.config = config.load(_json("/config.json"))
-    app.board = board = Board(app.config.board, clock.ticks_ms)
-    app.haptics = Haptics(board.vibration, board.light, app.config.discreet, app.log)
-    app.hold_ms = app.config.hold_ms
-    app.heartbeat_s = app.config.heartbeat_s
+    """Read the settings, claim the board's pins."""
+    trouble = settings = None
+    try:
+        raw = _read(_CONFIG)
+        data = _json(_CONFIG, raw)
+        settings = config.load(data)
+        ca = _ca(settings)
+        _check(_CONFIG, raw, data, ca)
+    except Exception as error:
+        trouble = error
+        raw, _, ca = identity.spare(NVS(), Journal("/data")).partition(b"\0")
+        if raw:
+            settings = config.load(json.loads(raw))
+        elif settings is None:
+            raise error
+    app.board = board = Board(settings.board, clock.ticks_ms)
+    app.haptics = Haptics(board.vibration, board.light, settings.discreet, app.log)
+    if trouble:
+        if not raw:
+            raise trouble
+        app.note = "; %s" % trouble
+        app.log.say("W", "app: the last good settings are used" + app.note)
+        if ca:
+            _mend(settings.broker_ca, ca)
+    app.config = settings
+    app.settings = raw, ca
+    app.hold_ms = settings.hold_ms
+    app.heartbeat_s = settings.heartbeat_s
 
 
 def join(app):
     """Build what talks, and join it to the board."""
     settings, board, log = app.config, app.board, app.log
-    del app.config
+    raw, ca = app.settings
+    del app.config, app.settings
     journal = Journal("/data")
     me = identity.load(board.nvs, journal)
     counters = Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
-    utc = clock.Clock(board.set_rtc, _json("/build.json")["built_s"], counters.clock_trusted)
-    bearers = _bearers(app, settings, utc)
+    utc = clock.Clock(board.set_rtc, _built_s(), counters.clock_trusted)
+    bearers = _bearers(app, settings, ca, utc)
     app.sky = _sky(app)
     app.tag = tag = Tag(
         me,
@@ -83,17 +152,17 @@ def join(app):
     app.link = tag.link = Link(
         bearers, dial, tag.outbox, tag.will, tag.on_down, tag.on_trouble, log, random.getrandbits
     )
+    # All could be built from them.
+    identity.keep(board.nvs, journal, raw + b"\0" + ca)
     log.say("I", "app: obereg %s, tag %s, board %s" % (VERSION, me.tag, settings.board))
     # What checks the fields need not stay in the heap.
     del sys.modules["config"], sys.modules["identity"]
 
 
-def _bearers(app, settings, utc):
+def _bearers(app, settings, ca, utc):
     """Return the ways to the desk, the preferred one first. Only what this tag uses is loaded."""
     board, log = app.board, app.log
     name = settings.broker_name or settings.broker_host
-    ca_path = settings.broker_ca if settings.broker_tls else None
-    ca = _read(ca_path) if ca_path else None
     bearers: list = []
     if settings.apn is not None and board.modem_uart:
         from at_socket import AtSocket
@@ -112,7 +181,7 @@ def _bearers(app, settings, utc):
             app.on_utc,
             log,
         )
-        bearers.append(AtSocket(app.modem, ca_path, name, log))
+        bearers.append(AtSocket(app.modem, settings.broker_ca if ca else None, name, log))
     if settings.wifi:
         from wifi import Wifi, tls_context
 

@@ -95,6 +95,8 @@ def load(data):
         else:
             raise ConfigError("config.json: %s is missing" % name)
         config[name.replace(".", "_")] = value
+    # Of the text, hence checked where that is (build.py).
+    flat.pop("crc", 0)
     for name in flat:
         raise ConfigError("config.json: there is no field %s" % name)
     if config["heartbeat_s"] >= config["keep_alive_s"]:

@@ -6,8 +6,8 @@ A receiver that shares its radio with LTE: send first, then listen to the sky, t
     sky.power(True)                      # a finger is down, or an incident is open
     await sky.run(tag)
 
-The radio is lent only while nothing waits for an answer and no press may follow, and a touch takes it back at once. In an incident LTE has its
-turn in between, so that what the desk says reaches the child.
+The radio is lent only while nothing waits for an answer and no press may follow, and a touch takes it back at once. In
+an incident LTE has its turn in between, so that what the desk says reaches the child.
 """
 
 import asyncio

@@ -315,9 +315,7 @@ class Tag:
 
     def _seal(self, kind, cti, **said):
         rev = self.incident.rev if self.incident else 0
-        claims = up_claims(
-            kind, cti, self.utc.utc_s(), flags=self._flags, nonce=self.nonce, rev=rev, **said
-        )
+        claims = up_claims(kind, cti, self.utc.utc_s(), flags=self._flags, nonce=self.nonce, rev=rev, **said)
         return envelope.seal(claims, self.me.up, self.me.kid)
 
     def _undelivered(self):

@@ -10,6 +10,9 @@ from sim.provision import firmware_module
 
 # A pulse or pause may be off by this much: asyncio on a busy computer is late, never early.
 _EARLY_MS, _LATE_MS = 25, 90
+# Between two signals, at least (firmware/haptics.py); and how far off, on average, a pattern may be for its length.
+_GAP_MS = 150
+_ROUGH_MS = 40
 
 
 def patterns() -> dict[str, list[int]]:
@@ -46,10 +49,13 @@ class Finger:
         return found
 
     def _longest(self, times: list[int]) -> tuple[str, int]:
-        """The longest pattern that these times begin with, among equals the nearest."""
-        best = (0, 0, "")
+        """The pattern that these times begin with: the longest of those that fit well, among equals the nearest."""
+        best = (-9, 0, 0, "")
         for name, pattern in self._patterns.items():
             off = [time - wanted for time, wanted in zip(times, pattern, strict=False)]
-            if len(off) == len(pattern) and all(-_EARLY_MS <= late <= _LATE_MS for late in off):
-                best = max(best, (len(pattern), -sum(map(abs, off)), name))
-        return best[2], best[0]
+            ended = len(times) <= len(pattern) or times[len(pattern)] >= _GAP_MS - _EARLY_MS
+            if ended and len(off) == len(pattern) and all(-_EARLY_MS <= late <= _LATE_MS for late in off):
+                # A short one, the gap and another can look like a long one, a rough one.
+                total = sum(map(abs, off))
+                best = max(best, (-(total // len(off) // _ROUGH_MS), len(pattern), -total, name))
+        return best[3], best[1]

@@ -61,7 +61,7 @@ def parse(line, now_ms):
         good = (
             _MIN_HDOP_E1 < hdop_e1 < _MAX_HDOP_E1
             and int(fields[14]) >= _MIN_SATELLITES
-            and accuracy_m <= _MAX_M
+            and 0 < accuracy_m <= _MAX_M
             and time > "2024"
         )
         if not good or days is None:
@@ -78,6 +78,9 @@ def parse(line, now_ms):
 def _scaled(text, places):
     """Return a decimal number x 10^places as an integer, cut off; ValueError where it is none."""
     whole, _, part = text.partition(".")
-    part = (part + "0000000")[:places]
-    value = int(whole.lstrip("-") + part)
-    return -value if text[0:1] == "-" else value
+    below = whole[:1] == "-"
+    if not whole[below:].isdigit():
+        # With the places behind it int() would read a number from nothing.
+        raise ValueError
+    value = int(whole[below:] + (part + "0000000")[:places])
+    return -value if below else value

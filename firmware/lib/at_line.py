@@ -43,7 +43,7 @@ def reason(code):
         number, _, text = row.partition(" ")
         if number == code:
             return text
-    return code
+    return code.strip(".")
 
 
 class ModemError(Exception):

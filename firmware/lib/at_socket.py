@@ -227,9 +227,11 @@ class Stream:
             if not self._heard:
                 # It opened, and nothing came: that counts like not opening.
                 self._modem.failures += 1
-            if not self.over:
-                await self.let_go()
-            self._modem.sockets.pop(self.cid)
+            try:
+                if not self.over:
+                    await self.let_go()
+            finally:
+                self._modem.sockets.pop(self.cid)
 
     async def let_go(self):
         # Refused where it was not open.

@@ -45,7 +45,7 @@ class AXP2101:
 
     def battery_mv(self):
         """Return the battery's voltage in mV."""
-        return (self._read(_BATTERY) & 0x3F) << 8 | self._read(_BATTERY + 1)
+        return (self._read(_BATTERY) & 0x1F) << 8 | self._read(_BATTERY + 1)
 
     def charging(self):
         """Return whether there is a supply from outside."""

@@ -33,6 +33,7 @@ _CUT_MS = const(2500)
 _LOOK_MS = const(300)
 _SIM_MS = const(10000)
 _SIM_READY = const("+CPIN: READY")
+_SIM_BUSY = const(": 14")
 # Failures in a row: what is done about it before the next try.
 _NEW_PDP = const(2)
 _RESTART = const(3)
@@ -90,6 +91,7 @@ class SIM7080:
         self._ready = False  # awake, and told all it must know
         self._lent = False  # the receiver may be on: LTE would starve
         self._pdp = None  # whether the context is up; None: not known
+        self._unsure = ""  # the setting that was being written: it may be there and not in force
 
     def _on_line(self, line, unasked):
         name, _, rest = line.partition(": ")
@@ -170,8 +172,9 @@ class SIM7080:
         else:
             self._ready = self._powered = False
             self._power(False)
-            self.failures = 0
             await asyncio.sleep(_CUT_MS / 1000)
+            # Not before: who gives up meanwhile would have it on again too soon.
+            self.failures = 0
         self._log.count("modem.helped")
         self._lose("the modem begins anew")
 
@@ -211,14 +214,17 @@ class SIM7080:
             name, _, value = row.partition(" ")
             said = "+%s: %s" % (name, value)
             there = await self.command("AT+%s?" % name)
-            if [line for line in there if line == said or line.startswith(said + ',"')]:
+            right = [line for line in there if line == said or line.startswith(said + ',"')]
+            if right and name != self._unsure:
                 continue
             self._log.say("I", "modem: " + row)
+            self._unsure = name
             await self.command("AT+%s=%s" % (name, value), _CFUN_MS)
-            if name == "CGDCONT" and await self._pin() == _SIM_READY:
+            if name == "CGDCONT" and not (await self._pin()).endswith(_SIM_BUSY):
                 # It may be registering with the old one already, which may keep it from ever succeeding.
                 await self.command("AT+CFUN=0", _CFUN_MS)
                 await self.command("AT+CFUN=1", _CFUN_MS)
+            self._unsure = ""
         await self._sim()
         self._ready = True
 
@@ -254,6 +260,8 @@ class SIM7080:
                             "the network refuses this SIM: not activated, or no LTE-M in its contract"
                         )
             if clock.since(clock.ticks_ms(), began_ms) > deadline_ms:
+                # That was long enough: a restart is next.
+                self.failures = max(self.failures, _NEW_PDP)
                 raise ModemError("no network found: coverage, antenna, bands, APN?")
             await asyncio.sleep(_LOOK_MS / 1000)
 

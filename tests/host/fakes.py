@@ -109,7 +109,7 @@ def run(now: Now, main: Coroutine[Any, Any, Any], jump: type[Jump] = Jump) -> An
 
 
 class FakeNVS:
-    """The chip's key-value flash as board.NVS shows it: names of at most 15 characters, records of at most 64 bytes."""
+    """The chip's key-value flash as board.NVS shows it: names of at most 15 characters, records of at most 2 KB."""
 
     def __init__(self) -> None:
         self.records: dict[str, bytes] = {}
@@ -117,7 +117,7 @@ class FakeNVS:
 
     def get(self, name: str) -> bytes | None:
         data = self.records.get(name)
-        return None if data is None or len(data) > 64 else data
+        return None if data is None or len(data) > 2048 else data
 
     def put(self, name: str, data: bytes) -> None:
         if self.refuses:

@@ -64,7 +64,9 @@ class Setup:
 
     def attached_s(self) -> list[tuple[float, str]]:
         """When which bearer was asked to attach, in order."""
-        return sorted((at_s, bearer.name) for bearer in self.bearers for at_s in self.at_s(bearer.times("attach")))
+        return sorted(
+            (at_s, bearer.name) for bearer in self.bearers for at_s in self.at_s(bearer.times("attach"))
+        )
 
     def said_s(self, token: bytes = b"alert") -> list[float]:
         """When the broker heard that payload."""

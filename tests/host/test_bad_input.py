@@ -30,6 +30,10 @@ def refused(tmp_path, settings, ca_der=None, drop=()):
         pytest.param({"holdms": 600}, "there is no field holdms", id="misspelt"),
         pytest.param({"board": "tag-z"}, "board tag-z is unknown; there is: tag-a", id="unknown board"),
         pytest.param({"broker": {"port": 1883}}, "broker.host is missing", id="missing"),
+        pytest.param({"apn": 'a"b'}, "apn must be a text of at most 100 characters without quotes", id="APN"),
+        pytest.param(
+            {"wifi": []}, "no way to the desk: neither apn (and a board with a modem) nor", id="no way"
+        ),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_the_name_of_the_field(tmp_path, fields, said):
@@ -40,7 +44,6 @@ def test_a_wrong_configuration_is_refused_by_the_name_of_the_field(tmp_path, fie
     ("drop", "said"),
     [
         pytest.param(["config.json"], "/config.json is missing", id="config"),
-        pytest.param(["build.json"], "/build.json is missing", id="build"),
         pytest.param(["data/identity"], "this tag must be provisioned", id="identity"),
     ],
 )
@@ -48,10 +51,22 @@ def test_a_missing_file_or_key_is_named(tmp_path, drop, said):
     assert said in refused(tmp_path, config(1883), drop=drop)
 
 
-def test_a_missing_or_wrong_ca_file_is_named(tmp_path):
-    settings = config(8883, broker={"host": "127.0.0.1"})
+def test_a_tag_that_does_not_know_when_it_was_built_is_in_service_all_the_same(tmp_path):
+    rig = Rig(tmp_path, config(1883))
+    image.update(rig.flash, {"build.json": None})
+
+    async def story():
+        async with rig.running():
+            await press_until_on_flash(rig)
+
+    rig.run(story())
+
+
+@pytest.mark.parametrize("way", [{}, {"apn": "obereg", "wifi": []}], ids=["wifi", "modem"])
+def test_a_missing_or_wrong_ca_file_is_named(tmp_path, way):
+    settings = config(8883, broker={"host": "127.0.0.1"}, **way)
     assert "/ca.der is missing" in refused(tmp_path, settings)
-    assert "the CA is not a certificate in DER form" in refused(tmp_path, settings, b"-----BEGIN")
+    assert "not a certificate in DER form" in refused(tmp_path, settings, b"-----BEGIN")
 
 
 def test_a_configuration_that_is_no_json_is_said(tmp_path):
@@ -63,6 +78,31 @@ def test_a_configuration_that_is_no_json_is_said(tmp_path):
             return await rig.says("not in service")
 
     assert "/config.json is not JSON" in rig.run(story())
+
+
+def test_an_apn_is_no_way_to_the_desk_on_a_board_without_a_modem(tmp_path):
+    rig = Rig(tmp_path, config(1883, apn="obereg", wifi=[]))
+    board = json.loads(image.board_map("tag-a"))
+    del board["modem"]
+    image.update(rig.flash, {"boards/tag-a.json": json.dumps(board).encode()})
+
+    async def story():
+        async with rig.running():
+            return await rig.says("not in service")
+
+    assert "no way to the desk" in rig.run(story())
+
+
+def test_a_tag_that_is_not_in_service_says_so_with_its_light(tmp_path):
+    rig = Rig(tmp_path, config(1883), None)
+    image.update(rig.flash, {"data/identity": None})
+
+    async def story():
+        async with rig.running():
+            await rig.says("not in service")
+            await rig.blinks(5)
+
+    rig.run(story())
 
 
 async def press_until_on_flash(rig):

@@ -310,3 +310,53 @@ def test_endless_edges_keep_no_more_than_the_latest_touches(edges: list[tuple[bo
         at_ms += wait_ms
         touched += names(button.feed(level, at_ms)).count("touch")
         assert len(button._touches) < 3
+
+
+# ---------------------------------------------------------------------------------------------- how long to put off
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("longest_ms", [10, 100, 60_000])
+def test_who_polls_after_wait_ms_is_never_late_for_a_hold(start: int, longest_ms: int) -> None:
+    button = Button(HOLD_MS)
+    told = button.feed(True, start)
+    now_ms, polls = 0, 0
+    while now_ms < 31_000:
+        now_ms += button.wait_ms((start + now_ms) % RING, longest_ms)
+        polls += 1
+        for name, at_ms in button.poll((start + now_ms) % RING):
+            # Told at that very moment, not at the next round of polls.
+            assert (start + now_ms) % RING == at_ms
+            told.append((name, at_ms))
+    assert names(told) == ["touch", "pressed", "long", "stuck"]
+    assert polls <= 31_000 / longest_ms + 4
+
+
+@pytest.mark.parametrize("hold_ms", [0, 3, 600, 5000])
+def test_a_wait_is_at_least_1_ms_and_at_most_the_longest(hold_ms: int) -> None:
+    button = Button(hold_ms)
+    button.feed(True, 0)
+    for now_ms in range(0, 32_000, 7):
+        button.poll(now_ms)
+        assert 1 <= button.wait_ms(now_ms, 10) <= 10
+        # A poll that comes late has nothing to wait for.
+        assert 1 <= button.wait_ms(now_ms + 40_000, 10) <= 10
+
+
+def test_without_a_hold_left_to_tell_it_may_be_put_off_for_the_longest() -> None:
+    button = Button(HOLD_MS)
+    button.feed(True, 0)
+    button.poll(30_000)
+    assert button.wait_ms(30_001, 10) == 10
+
+
+def test_a_release_is_believed_in_time_by_who_polls_after_wait_ms() -> None:
+    button = Button(HOLD_MS)
+    button.feed(True, 0)
+    button.feed(False, 590)
+    now_ms = 590
+    while button.busy():
+        now_ms += button.wait_ms(now_ms, 10)
+        events = button.poll(now_ms)
+    assert events == [("released", 590)]
+    assert now_ms <= 590 + 30

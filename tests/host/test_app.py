@@ -1,0 +1,263 @@
+"""firmware/app.py in virtual time: heartbeats, the light that says "no way to the desk", the button's watch."""
+
+import asyncio
+
+import pytest
+from app import App
+from log import Log
+
+from tests.host.fakes import Now, run, ticking
+
+
+class Tag:
+    """What the app tells a tag, as (at_s, what)."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self._began_s = now.s
+        self.told: list[tuple[float, str]] = []
+
+    def _tell(self, what: str) -> None:
+        self.told.append((round(self._now.s - self._began_s, 3), what))
+
+    def start(self, reason: str) -> None:
+        self._tell("start: " + reason)
+
+    def tick(self, now_ms: int) -> None:
+        assert now_ms == self._now.ticks_ms()
+        self._tell("tick")
+
+    def heartbeat(self) -> None:
+        self._tell("heartbeat")
+
+    def on_button(self, event: str, at_ms: int) -> None:
+        self._tell(event)
+
+    def on_time(self, utc_s: int) -> None:
+        self._tell(f"time {utc_s}")
+
+    def when(self, what: str) -> list[float]:
+        return [at_s for at_s, name in self.told if name == what]
+
+
+class Part:
+    """Anything that runs for ever: link, haptics, sky or modem, and what the app did to it."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.felt: list[str] = []
+        self.wanted: list[bool] = []
+        self.seen = 0
+        self.ran: list[object] = []
+        self.cell: list[int] | None = [255, 1, 2, 3, -90]
+
+    def feel(self, signal: str) -> None:
+        self.felt.append(signal)
+
+    def power(self, on: bool) -> None:
+        self.wanted.append(on)
+
+    async def see(self) -> None:
+        self.seen += 1
+
+    async def run(self, *args: object) -> None:
+        self.ran.append(args)
+        await asyncio.Event().wait()
+
+
+class Pin:
+    """The button's pin as board.ButtonPin shows it."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self.down = False
+        self._edges: list[tuple[bool, int]] = []
+        self._flag = asyncio.Event()
+
+    def pressed(self) -> bool:
+        return self.down
+
+    def edges(self) -> list[tuple[bool, int]]:
+        edges, self._edges = self._edges, []
+        return edges
+
+    async def wait(self) -> None:
+        await self._flag.wait()
+        self._flag.clear()
+
+    def set(self, down: bool):
+        def change() -> None:
+            self.down = down
+            self._edges.append((down, self._now.ticks_ms()))
+            self._flag.set()
+
+        return change
+
+
+class Board:
+    def __init__(self, now: Now) -> None:
+        self.button = Pin(now)
+
+    @staticmethod
+    def start_reason() -> str:
+        return "watchdog"
+
+
+class Setup:
+    def __init__(self, now: Now) -> None:
+        self.now = now
+        self.app = App(Log(now.ticks_ms, lambda line: None))
+        self.app.hold_ms, self.app.heartbeat_s = 600, 600
+        self.app.tag = self.tag = Tag(now)
+        self.app.board = Board(now)
+        self.pin = self.app.board.button
+        self.app.haptics, self.app.link, self.app.sky, self.app.modem = (Part() for _ in range(4))
+
+    def run(self, *steps) -> None:
+        async def main() -> None:
+            task = asyncio.create_task(self.app.run())
+            for step in steps:
+                if callable(step):
+                    step()
+                else:
+                    await asyncio.sleep(step)
+                assert not task.done(), task.exception()
+
+        run(self.now, main())
+
+
+@pytest.fixture
+def setup(monkeypatch) -> Setup:
+    return Setup(ticking(monkeypatch, Now()))
+
+
+def test_every_part_runs_and_the_sky_knows_the_tag(setup):
+    setup.run(1)
+    assert setup.tag.told[0] == (0.0, "start: watchdog")
+    for part in (setup.app.haptics, setup.app.link, setup.app.modem):
+        assert part.ran == [()]
+    assert setup.app.sky.ran == [(setup.tag,)]
+
+
+def test_without_a_modem_everything_else_runs(setup):
+    setup.app.modem = None
+    setup.run(1, lambda: setup.app.hurry(True), 1)
+    assert setup.app.cell() is None
+    assert setup.app.sky.wanted == [True]
+    assert setup.app.link.ran
+
+
+def test_the_tag_ticks_every_200_ms(setup):
+    setup.run(60.1)
+    assert len(setup.tag.when("tick")) == 300
+
+
+@pytest.mark.parametrize("heartbeat_s", [60, 600, 3600])
+def test_heartbeats_come_as_often_as_configured_and_the_start_is_none(setup, heartbeat_s):
+    setup.app.heartbeat_s = heartbeat_s
+    setup.run(5 * heartbeat_s + 1)
+    assert setup.tag.when("heartbeat") == pytest.approx([n * heartbeat_s for n in range(1, 6)], abs=0.5)
+
+
+def test_while_there_is_no_way_to_the_desk_the_light_says_so_every_10_s(setup):
+    def trouble(why):
+        def change() -> None:
+            setup.app.link.trouble = why
+
+        return change
+
+    def dark() -> None:
+        assert setup.app.haptics.felt == []
+
+    setup.run(35, dark, trouble("modem: no coverage"), 60, trouble(None), 100)
+    assert setup.app.haptics.felt == ["fault"] * 6
+
+
+def test_what_cannot_work_blinks_for_ever(setup):
+    async def main() -> None:
+        task = asyncio.create_task(setup.app.blink())
+        await asyncio.sleep(59)
+        assert not task.done()
+
+    run(setup.now, main())
+    assert setup.app.haptics.felt == ["fault"] * 20
+    assert setup.app.haptics.ran
+
+
+# ------------------------------------------------------------------------------------------------------------- hurry
+
+
+def test_a_touch_wants_the_sky_and_the_cell_as_of_now_and_its_press_asks_no_more(setup):
+    hurry = setup.app.hurry
+    setup.run(5, lambda: hurry(True), 0.6, lambda: hurry(True), 1)
+    assert setup.app.sky.wanted == [True, True]
+    assert setup.app.modem.seen == 1
+
+
+def test_the_next_touch_asks_again_for_the_cell(setup):
+    hurry = setup.app.hurry
+    setup.run(5, lambda: hurry(True), 10, lambda: hurry(False), 1, lambda: hurry(True), 1)
+    assert setup.app.modem.seen == 2
+    assert setup.app.sky.wanted == [True, False, True]
+
+
+def test_in_an_incident_a_touch_asks_again_after_10_s(setup):
+    hurry = setup.app.hurry
+    setup.run(lambda: hurry(True), 9, lambda: hurry(True), 2, lambda: hurry(True), 1)
+    assert setup.app.modem.seen == 2
+
+
+@pytest.mark.parametrize("days", [1, 6.3, 7, 12])
+def test_the_cell_is_asked_for_however_long_ago_the_last_touch_was(setup, days):
+    """Ticks tell only 6 days apart."""
+
+    async def main() -> None:
+        setup.app.hurry(True)
+        setup.app.hurry(False)
+        await asyncio.sleep(days * 86400)
+        setup.app.hurry(True)
+        await asyncio.sleep(1)
+
+    run(setup.now, main())
+    assert setup.app.modem.seen == 2
+
+
+def test_the_networks_time_is_told_to_the_tag_unsigned(setup):
+    setup.app.on_utc(1_790_000_123)
+    assert setup.tag.told == [(0.0, "time 1790000123")]
+
+
+def test_the_cell_is_the_modems(setup):
+    assert setup.app.cell() == [255, 1, 2, 3, -90]
+
+
+# -------------------------------------------------------------------------------------------------------- the button
+
+
+def test_touch_press_and_release_are_told_when_they_happen(setup):
+    setup.run(3, setup.pin.set(True), 1, setup.pin.set(False), 1)
+    events = [(at_s, what) for at_s, what in setup.tag.told if what in ("touch", "pressed", "released")]
+    assert [what for _, what in events] == ["touch", "pressed", "released"]
+    assert [at_s for at_s, _ in events] == pytest.approx([3.0, 3.6, 4.0], abs=0.03)
+
+
+def test_the_press_is_told_at_the_very_end_of_the_hold(setup):
+    """Not at the next round of a poll: that would be up to 10 ms of every press."""
+    setup.app.hold_ms = 605
+    setup.run(3, setup.pin.set(True), 1)
+    assert setup.tag.when("pressed") == [3.605]
+
+
+def test_a_finger_that_is_down_at_the_start_is_a_touch(setup):
+    setup.pin.down = True
+    setup.run(1)
+    assert setup.tag.when("touch") == [0.0]
+    assert setup.tag.when("pressed") == [0.6]
+
+
+def test_an_idle_button_is_not_polled(setup):
+    looks = []
+    real = setup.pin.edges
+    setup.pin.edges = lambda: looks.append(1) or real()
+    setup.run(600)
+    assert len(looks) == 1
