@@ -47,9 +47,11 @@ class IncidentError(Exception):
 
 def step(state, event):
     """Return (next state, signal or "") for `event` in `state`; IncidentError outside the table."""
-    for row in TABLE.strip().split("\n"):
-        of, on, following, signal = row.split()
-        if on == event and (of == state or (of == "open" and state != "idle")):
+    for of in (state, "open"):
+        # Not split into rows: that would take the heap at the moment of a press.
+        at = TABLE.find("\n%s %s " % (of, event))
+        if at >= 0 and (of == state or state != "idle"):
+            _, _, following, signal = TABLE[at + 1 : TABLE.find("\n", at + 1)].split()
             return state if following == "=" else following, "" if signal == "-" else signal
     raise IncidentError("%s in %s" % (event, state))
 
@@ -77,13 +79,15 @@ def unpack(data):
     raise IncidentError("the record on flash is damaged")
 
 
-def restored(record, entries, refuse):
+def restored(journal, entries, refuse):
     """
     Return the Incident that was open before this start, or None.
 
-    `record`: its record, or None; `entries`: what waits in the outbox. An alert there without a record was cut between
-    the two, or the record rotted, which is told to `refuse(counter, why)`.
+    `journal` holds its record, and the cti of the last one that was closed while its alert waited; `entries`: what
+    waits in the outbox. An alert there without a record was cut between the two, or the record rotted, which is told
+    to `refuse(counter, why)`.
     """
+    record = journal.get("incident")
     if record:
         try:
             return unpack(record)
@@ -92,5 +96,7 @@ def restored(record, entries, refuse):
     # The newest: an older one may wait for its ack although its incident is closed.
     for entry in reversed(entries):
         if entry.kind == 1:  # an alert (docs/protocol.md section 4)
+            if entry.cti == journal.get("closed"):
+                return None
             return Incident("calling", entry.cti, entry.digest, 0, 1)
     return None

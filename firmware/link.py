@@ -27,6 +27,8 @@ _SILENT_MS = const(3000)
 # A write that the stream does not take.
 _WRITE_MS = const(3000)
 _HOUR_MS = const(3600000)
+# Attaching that takes longer is worth a word; a radio that is lent to the sky is back before.
+_LONG_MS = const(90000)
 _SPARE_S = const(5)
 # The same bytes again at 0, 2, 5, 10, 20, 30 s after the first time, then every 60 s +- 20 %, without end.
 _RESEND_MS = (2000, 3000, 5000, 10000, 10000)
@@ -151,11 +153,19 @@ class Link:
                 patience_ms = session.bearer.attach_ms
             left_ms = patience_ms - clock.since(now_ms, session.asked_ms)
             if left_ms > 0:
-                return left_ms
+                if (
+                    session.attaching
+                    and clock.since(now_ms, session.asked_ms) >= _LONG_MS
+                    and not self.trouble
+                ):
+                    self.trouble = session.bearer.name + ": no network yet"
+                return min(left_ms, _LONG_MS)
         # Here: none, or all are silent. A silent one may still answer, so it is kept beside the new one.
         if self._open_at_ms is not None:
             return clock.since(self._open_at_ms, now_ms)
-        if len(self._opens_ms) == _OPENS_PER_HOUR and not self._urgent:
+        # A press that waits is not made to wait for the hour, although its incident may be closed by now.
+        hurried = self._urgent or any([entry.pressed for entry in self._outbox.pending()])
+        if len(self._opens_ms) == _OPENS_PER_HOUR and not hurried:
             return _HOUR_MS - clock.since(now_ms, self._opens_ms[0])
         if len(self._sessions) == 2:
             older, newer = self._sessions

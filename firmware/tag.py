@@ -66,8 +66,7 @@ class Tag:
         self.nonce = None  # the desk's last
         self._state_id = None  # (cti, digest) of the state message that waits for its ack
         self._state_text = ""
-        # The open Incident, or None
-        self.incident = life.restored(journal.get("incident"), outbox.pending(), self._refuse)
+        self.incident = life.restored(journal, outbox.pending(), self._refuse)  # the open one, or None
         self._unkept = False  # whether it must yet be written
         self._began_ms = 0  # when it began, as far as this start knows
         self._update_ms = 0  # when its next update is due
@@ -250,6 +249,9 @@ class Tag:
             self._felt(signal)
         if state == "idle":
             self.incident = self._tick_ms = None
+            if self.outbox.find(opened.cti):
+                # Its alert still waits: after a restart that must not open it again.
+                self._put("closed", opened.cti)
             self._journal.remove("incident")
             self._rest()
         elif event == "press":
@@ -264,8 +266,11 @@ class Tag:
         """Set the open incident, on flash too."""
         self.incident = opened
         self._unkept = False
+        self._put("incident", life.pack(opened))
+
+    def _put(self, name, data):
         try:
-            self._journal.put("incident", life.pack(opened))
+            self._journal.put(name, data)
         except Exception as error:  # noqa: BLE001 - flash refuses: the incident goes on in RAM
             self._refuse("incident.not_on_flash", error)
 

@@ -8,6 +8,7 @@ import importlib
 import json
 import sys
 import time
+import zlib
 from typing import Any
 
 from sim.common import FIRMWARE, ROOT
@@ -24,6 +25,16 @@ def firmware_module(name: str) -> Any:
 def build_file() -> dict[str, bytes]:
     """Return what the installer notes: when the firmware was built, UTC seconds since 1970."""
     return {"build.json": json.dumps({"built_s": int(time.time())}).encode()}
+
+
+def config_file(config: dict[str, Any], ca_der: bytes | None = None) -> bytes:
+    """
+    Return the bytes of config.json with a check: its last field `crc` is the CRC-32 of the text before it and, where
+    TLS is used, of the CA after that. The tag then knows damage from a change, and takes its last good settings.
+    """
+    text = json.dumps(config).encode()[:-1]
+    tls = config.get("broker", {}).get("tls", True)
+    return b'%s, "crc": %d}' % (text, zlib.crc32(ca_der if tls and ca_der else b"", zlib.crc32(text)))
 
 
 def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None = None) -> dict[str, bytes]:

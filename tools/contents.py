@@ -13,7 +13,7 @@ FIRMWARE = pathlib.Path(__file__).parent.parent / "firmware"
 _WITH = {
     "pmu": ("lib/axp2101.py",),
     "gnss": ("own_sky.py", "lib/gnss.py", "lib/nmea.py"),
-    "modem": ("lib/at.py", "lib/at_line.py", "lib/at_socket.py", "lib/sim7080.py"),
+    "modem": ("lib/at.py", "lib/at_ca.py", "lib/at_line.py", "lib/at_socket.py", "lib/sim7080.py"),
 }
 _WITHOUT = {"gnss": ("shared_sky.py", "lib/at_gnss.py")}
 

@@ -6,12 +6,12 @@ The bearer over LTE-M: sockets in the SIM7080, with TLS there too. A byte stream
     stream = await lte.open(host, port, 80000)            # ModemError with the reason
     stream.write(data); await stream.drain(3000); data = await stream.read(512); await stream.close()
 
-AT manual 12.2 (CAOPEN ...), 11.2 (CSSLCFG), 9.2 (CFSWFILE). TLS verifies always: a CACERT is set in any case, for
+AT manual 12.2 (CAOPEN ...), 11.2 (CSSLCFG). TLS verifies always: a CACERT is set in any case, for
 without one every server would be trusted. It is compared with the host, so the certificate must name that.
 """
 
 import asyncio
-from binascii import b2a_base64, crc32, hexlify
+import sys
 
 import clock
 from at_line import ModemError, reason
@@ -22,7 +22,6 @@ _CHUNK = const(1024)
 # Fewer bytes than announced within this: the modem forgets them, so a prompt never stays open for long.
 _INPUT_MS = const(1000)
 _PROMPT_MS = const(5000)
-_FILE_MS = const(10000)
 _ROOM_S = 0.2
 # +CADATAIND can get lost: look without one, too. While an answer is expected, and else.
 _POLL_S = const(2)
@@ -45,6 +44,7 @@ class AtSocket:
         self._log = log
         self._cid = 0
         self._life = None  # of the modem, when it was told its TLS settings
+        self._ca_name = ""  # of the CA in the modem
         self._upload = None  # True: the certificate again, although it is there; False: that was done
 
     async def attach(self, deadline_ms):
@@ -103,42 +103,20 @@ class AtSocket:
         """TLS 1.2 with our CA, checked against a clock that is set."""
         command = self._modem.command
         await self._modem.set_clock()
-        with open(self._ca_path, "rb") as file:
-            name = "ob%s.crt" % str(hexlify(crc32(file.read()).to_bytes(4, "big")), "ascii")
         if self._life != self._modem.life:
-            await self._certificate(name)
+            # Forgotten afterwards: it runs once in a life of the modem.
+            from at_ca import stored
+
+            del sys.modules["at_ca"]
+            self._ca_name = await stored(self._modem, self._ca_path, self._upload, self._log)
+            if self._upload:
+                self._upload = False
             await command('AT+CSSLCFG="SSLVERSION",0,3')
             await command('AT+CSSLCFG="SNI",0,"%s"' % self._server_name)
             self._life = self._modem.life
         await command('AT+CSSLCFG="IGNORERTCTIME",0,0')
         await command('AT+CASSLCFG=%s,"CRINDEX",0' % cid)
-        await command('AT+CASSLCFG=%s,"CACERT","%s"' % (cid, name))
-
-    async def _certificate(self, name):
-        """Have the CA in the modem's flash, as it wants it: PEM, converted. Its name is its checksum."""
-        command = self._modem.command
-        with open(self._ca_path, "rb") as file:
-            der = file.read()
-        pem = b"-----BEGIN CERTIFICATE-----\n"
-        for start in range(0, len(der), 48):
-            pem += b2a_base64(der[start : start + 48])
-        pem += b"-----END CERTIFICATE-----\n"
-        # Refused where somebody has left it open.
-        await self._modem.line.accepts("AT+CFSINIT")
-        try:
-            try:
-                there = await command('AT+CFSGFIS=3,"%s"' % name)
-            except ModemError:
-                there = ()
-            if self._upload or "+CFSGFIS: %d" % len(pem) not in there:
-                self._log.say("I", "modem: our CA is stored")
-                await command('AT+CFSWFILE=3,"%s",0,%d,%d' % (name, len(pem), _PROMPT_MS), _FILE_MS, pem)
-                await command('AT+CSSLCFG="CONVERT",2,"%s"' % name)
-        finally:
-            # Another socket may have closed it meanwhile, and an error on its way here is the one to be told.
-            await self._modem.line.accepts("AT+CFSTERM")
-        if self._upload:
-            self._upload = False
+        await command('AT+CASSLCFG=%s,"CACERT","%s"' % (cid, self._ca_name))
 
 
 class Stream:

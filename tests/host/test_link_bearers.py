@@ -401,3 +401,14 @@ def test_ending_a_session_leaves_no_task_behind(setup):
     setup.run(30, lambda: asyncio.ensure_future(count()), 1)
     # The test, the link, its alarm, the Wi-Fi's session and its read, this count
     assert left[0] <= 6
+
+
+def test_a_network_that_is_not_found_for_90_s_is_said_while_it_is_looked_for(monkeypatch, tmp_path):
+    setup = Setup(ticking(monkeypatch, Now()), tmp_path / "outbox")
+    setup.bearer.attach_s = 120
+    setup.bearer.attach_ms = 240_000
+    troubles = []
+    note = lambda: troubles.append(setup.link.trouble)  # noqa: E731
+    setup.run(89, note, 2, note, 60, note)
+    assert troubles == [None, "fake: no network yet", None]
+    assert setup.troubles == ["fake: no network yet"]
