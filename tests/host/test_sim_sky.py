@@ -116,7 +116,10 @@ def test_before_the_first_fix_it_says_that_it_has_none_and_then_plays_to_the_byt
             start = time.monotonic()
             heard = await listener.until(recording[9:])
             assert time.monotonic() - start > 0.19
-            assert heard.startswith(nmea_play.no_fix() * 2 + RMC)
+            # One every 0.1 s of the 0.2 s; a busy computer may be early or late with one.
+            none = heard.count(nmea_play.no_fix())
+            assert none in (1, 2, 3)
+            assert heard.startswith(nmea_play.no_fix() * none + RMC)
         finally:
             os.close(listener.fd)
             await sky.stop()
