@@ -7,7 +7,7 @@ UMQTT := build/lib/umqtt/simple.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test check size format pins clean
+.PHONY: help demo test simulate check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,6 +17,9 @@ demo: $(READY) $(UMQTT)  ## the whole story once: a press, the desk's answer, fe
 
 test: $(READY) $(UMQTT)  ## all tests (ARGS="-k name")
 	$(PY) -m pytest $(ARGS)
+
+simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
+	$(PY) -m faults.simulate $(ARGS)
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .

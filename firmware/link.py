@@ -163,8 +163,8 @@ class Link:
         # Here: none, or all are silent. A silent one may still answer, so it is kept beside the new one.
         if self._open_at_ms is not None:
             return clock.since(self._open_at_ms, now_ms)
-        # A press that waits is not made to wait for the hour, although its incident may be closed by now.
-        hurried = self._urgent or any([entry.pressed for entry in self._outbox.pending()])
+        # A press that waits has no time for calm, although its incident may be closed by now.
+        hurried = self._urgent or any([entry.urgent() for entry in self._outbox.pending()])
         if len(self._opens_ms) == _OPENS_PER_HOUR and not hurried:
             return _HOUR_MS - clock.since(now_ms, self._opens_ms[0])
         if len(self._sessions) == 2:
@@ -179,7 +179,8 @@ class Link:
         used = [session.bearer for session in self._sessions]
         free = [bearer for bearer in self._bearers if bearer not in used] or self._bearers
         session = _Session(free[self._pauses.attempt % len(free)], now_ms)
-        self._open_at_ms = clock.later(now_ms, self._pauses.delay_ms())
+        pause_ms = self._pauses.delay_ms()
+        self._open_at_ms = clock.later(now_ms, min(pause_ms, _RESEND_TAIL_MS) if hurried else pause_ms)
         self._sessions.append(session)
         session.task = asyncio.create_task(self._live(session))
         return _SILENT_MS
