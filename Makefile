@@ -7,7 +7,7 @@ UMQTT := build/lib/umqtt/simple.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate check size format pins clean
+.PHONY: help demo test simulate faults faults-long check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,16 @@ test: $(READY) $(UMQTT)  ## all tests (ARGS="-k name")
 
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
+
+faults: $(READY) $(UMQTT)  ## power cuts, damage and worlds, as CI runs them
+	$(PY) -m faults.cuts
+	$(PY) -m faults.damage
+	$(PY) -m faults.simulate
+
+faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
+	$(PY) -m faults.cuts --long
+	$(PY) -m faults.damage --long
+	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .

@@ -58,7 +58,8 @@ def _json(path, raw):
 def _check(path, raw, data, more=b""):
     """The last field of `data` may be a CRC-32: of its text `raw` before that, followed by `more`."""
     at = raw.rfind(b', "crc"')
-    if at > 0 and data.get("crc") != crc32(more, crc32(raw[:at])):
+    crc = data.get("crc")
+    if (at > 0 or crc is not None) and crc != crc32(more, crc32(raw[:at])):
         raise BuildError("%s is damaged: install this tag again" % path)
 
 

@@ -22,19 +22,25 @@ def firmware_module(name: str) -> Any:
     return importlib.import_module(name)
 
 
+def checked(data: dict[str, Any], more: bytes = b"") -> bytes:
+    """
+    Return a JSON file of the tag whose last field, `crc`, is the CRC-32 of the text before it, then of `more`.
+
+    By it the tag tells damage from what a technician has written.
+    """
+    text = json.dumps(data, sort_keys=True).encode()[:-1]
+    return b'%s, "crc": %d}' % (text, zlib.crc32(more, zlib.crc32(text)))
+
+
 def build_file() -> dict[str, bytes]:
     """Return what the installer notes: when the firmware was built, UTC seconds since 1970."""
-    return {"build.json": json.dumps({"built_s": int(time.time())}).encode()}
+    return {"build.json": checked({"built_s": int(time.time())})}
 
 
 def config_file(config: dict[str, Any], ca_der: bytes | None = None) -> bytes:
-    """
-    Return the bytes of config.json with a check: its last field `crc` is the CRC-32 of the text before it and, where
-    TLS is used, of the CA after that. The tag then knows damage from a change, and takes its last good settings.
-    """
-    text = json.dumps(config).encode()[:-1]
+    """Return config.json with a check, which is also that of the CA where TLS is used: they belong together."""
     tls = config.get("broker", {}).get("tls", True)
-    return b'%s, "crc": %d}' % (text, zlib.crc32(ca_der if tls and ca_der else b"", zlib.crc32(text)))
+    return checked(config, ca_der if tls and ca_der else b"")
 
 
 def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None = None) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from app import App
 from config import ConfigError
 from log import Log
 
+from sim.provision import config_file
 from tests.host.fakes import BUILT_S, FakeNVS, FakeRTCMemory, Now, ticking
 from tests.host.tag_setup import ROOT, TAG_ID
 
@@ -267,6 +268,57 @@ def test_after_a_good_start_damaged_settings_are_taken_from_the_spare_and_said(s
     assert setup.app.link._dial[0] == "broker.example"
     assert "/config.json" in setup.app.note or "config.json:" in setup.app.note
     assert [line for line in setup.app.log.lines if "the last good settings are used" in line]
+
+
+CA = b"0the CA"
+
+
+def with_tls(setup) -> None:
+    """TLS, a CA, and settings whose check covers both; a first good start."""
+    setup.monkeypatch.setattr("wifi.tls_context", lambda ca: ("context of", ca))
+    setup.settings["broker"] = {"host": "broker.example", "ca": str(setup.at("/ca.der"))}
+    setup.text = config_file(setup.settings, CA)
+    setup.write_settings = lambda: (
+        setup.put("/config.json", setup.text),
+        setup.at("/ca.der").write_bytes(CA),
+    )
+    setup.write_settings()
+    setup.monkeypatch.setattr(setup, "at", lambda path: setup.root / path.lstrip("/").rpartition("/")[2])
+    setup.build.begin(setup.app)
+    setup.build.join(setup.app)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda setup: setup.put("/config.json", setup.text.replace(b"broker.", b"brokes.")),
+        lambda setup: setup.put("/config.json", setup.text.replace(b'"crc"', b'"crd"')),
+        lambda setup: setup.put("/config.json", setup.text.replace(b', "crc"', b',  "crc"')),
+        lambda setup: setup.put("/ca.der", b"0the Ca"),
+        lambda setup: setup.put("/ca.der", b""),
+        lambda setup: setup.at("/ca.der").unlink(),
+    ],
+    ids=["a letter", "the check's name", "the check's place", "the CA", "no CA", "the CA is gone"],
+)
+def test_damage_that_still_looks_like_settings_is_known_by_the_check(setup, damage):
+    with_tls(setup)
+    setup.again()
+    damage(setup)
+    setup.build.begin(setup.app)
+    setup.build.join(setup.app)
+    assert setup.app.note
+    assert setup.app.link._dial[0] == "broker.example"
+    assert setup.app.link._bearers[0]._context == ("context of", CA)
+    # For a modem, which is given the file.
+    assert setup.at("/ca.der").read_bytes() == CA
+
+
+def test_settings_that_were_changed_by_hand_need_no_check(setup):
+    with_tls(setup)
+    setup.again()
+    setup.put("/config.json", json.dumps({**setup.settings, "hold_ms": 10}).encode())
+    setup.build.begin(setup.app)
+    assert (setup.app.hold_ms, setup.app.note) == (10, "")
 
 
 def test_a_missing_ca_is_named_and_never_means_no_tls(setup):

@@ -1,7 +1,9 @@
 """firmware/identity.py: who the tag is, whichever of its two stores is lost. DESIGN §4, §6."""
 
+import pathlib
+
 import pytest
-from identity import IdentityError, derive, load, pack
+from identity import IdentityError, derive, keep, load, pack, spare
 from journal import Journal
 
 from tests.host.fakes import FakeNVS, hkdf
@@ -103,3 +105,46 @@ def test_where_the_stores_differ_one_of_them_is_taken_and_neither_is_lost(stores
     stores.journal.put("identity", pack(bytes(8), ROOT, 4))
     assert load(stores.nvs, stores.journal) == ME
     assert stores.journal.get("identity") == pack(bytes(8), ROOT, 4)
+
+
+# --------------------------------------------------------------------------------------- the spare of the last settings
+
+SETTINGS = b'{"board": "tag-a"}\0CA'
+
+
+def test_the_spare_is_in_both_stores_with_the_key_and_either_gives_it_back(stores):
+    assert spare(stores.nvs, stores.journal) == b""
+    keep(stores.nvs, stores.journal, SETTINGS)
+    for store in ("nvs", "journal"):
+        both = Stores(pathlib.Path(stores.journal.folder).parent / store)
+        both.nvs.records.update(stores.nvs.records)
+        both.journal.put("identity", stores.journal.get("identity"))
+        both.lose(store, "rot")
+        assert spare(both.nvs, both.journal) == SETTINGS
+        assert load(both.nvs, both.journal) == ME
+        assert both.nvs.get("identity") == both.journal.get("identity")
+
+
+def test_settings_that_are_kept_already_are_written_no_more(stores):
+    keep(stores.nvs, stores.journal, SETTINGS)
+    puts = []
+    stores.nvs.put = stores.journal.put = lambda *record: puts.append(record)
+    keep(stores.nvs, stores.journal, SETTINGS)
+    assert puts == []
+    keep(stores.nvs, stores.journal, SETTINGS + b"2")
+    assert len(puts) == 2
+
+
+def test_more_settings_than_nvs_can_be_read_for_leave_the_key_as_it_is(stores):
+    keep(stores.nvs, stores.journal, b"{" + bytes(1899))
+    before = stores.nvs.get("identity")
+    assert before is not None
+    keep(stores.nvs, stores.journal, b"{" + bytes(1900))
+    assert stores.nvs.get("identity") == before
+
+
+def test_a_store_that_refuses_the_spare_is_no_obstacle(stores):
+    stores.nvs.refuses = True
+    keep(stores.nvs, stores.journal, SETTINGS)
+    assert spare(stores.nvs, stores.journal) == SETTINGS
+    assert load(stores.nvs, stores.journal) == ME
