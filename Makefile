@@ -4,10 +4,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 UMQTT := build/lib/umqtt/simple.py
+ROBUST := build/bench/umqtt/robust.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate faults faults-long check size format pins clean
+.PHONY: help demo test simulate faults faults-long bench check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -15,20 +16,28 @@ help:  ## list the targets
 demo: $(READY) $(UMQTT)  ## the whole story once: a press, the desk's answer, felt (ARGS="--json FILE")
 	@$(PY) -m sim demo $(ARGS)
 
-test: $(READY) $(UMQTT)  ## all tests (ARGS="-k name")
+test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
 	$(PY) -m pytest $(ARGS)
 
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
 
-faults: $(READY) $(UMQTT)  ## power cuts, damage and worlds, as CI runs them
+faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 6 minutes)
 	$(PY) -m faults.cuts
 	$(PY) -m faults.damage
+	$(PY) -m faults.flips
+	$(PY) -m faults.replays
+	$(PY) -m faults.fuzz
+	$(PY) -m faults.soak
 	$(PY) -m faults.simulate
 
 faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
 	$(PY) -m faults.cuts --long
 	$(PY) -m faults.damage --long
+	$(PY) -m faults.flips --long
+	$(PY) -m faults.replays --long
+	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
+	$(PY) -m faults.soak --long
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
@@ -36,6 +45,9 @@ check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware 
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --config-file firmware/mypy.ini
+
+bench: $(READY) $(UMQTT) $(ROBUST)  ## side by side with a plain firmware on umqtt.robust (ARGS="--count 8")
+	@$(PY) -m bench $(ARGS)
 
 size: $(READY)  ## bytes of .mpy per firmware module against the budget
 	@$(PY) -m tools.size
@@ -61,6 +73,9 @@ $(READY): requirements.txt
 
 $(UMQTT): tools/fetch_umqtt.py $(READY)
 	@$(PY) -m tools.fetch_umqtt build/lib
+
+$(ROBUST): tools/fetch_umqtt.py $(READY)
+	@$(PY) -m tools.fetch_umqtt build/bench simple robust
 
 $(STUBS): requirements-stubs.txt $(READY)
 	@rm -rf build/stubs

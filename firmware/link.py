@@ -302,6 +302,9 @@ class Link:
             if entry.backoff is None:
                 entry.backoff = self._backoff(_RESEND_MS, _RESEND_TAIL_MS)
                 session.fresh += 1
+            elif entry.session is not session and not entry.session.ready:
+                # A session that was refused said it to nobody: the schedule begins anew.
+                entry.backoff.reset()
             entry.session = session
             entry.due_ms = clock.later(now_ms, entry.backoff.delay_ms())
             session.mqtt.publish(self._topic + "up/alert", entry.token)

@@ -2,13 +2,15 @@
 The way between the tag and the broker: a TCP proxy with delay, and failures that are switched at run time.
 
 What is delayed is not reordered. What is in flight while the air is silent arrives when it is up again, as
-TCP itself would deliver it; what is in flight at a reset is lost and counted.
+TCP itself would deliver it; what is in flight at a reset is lost and counted. A proxy cannot make TCP lose bytes:
+`loss` delays them as retransmissions would.
 
     python -m sim air --listen 127.0.0.1:1884 --target 127.0.0.1:1883 --latency-ms 150
 """
 
 import argparse
 import asyncio
+import random
 import socket
 import struct
 
@@ -17,6 +19,9 @@ from sim.common import SimError, listen_problem, parse_address
 _CHUNK = 16 * 1024
 _IN_FLIGHT = 64  # chunks per direction; the sender is slowed beyond
 MODES = ("refuse", "blackhole", "reset")
+# Linux: the first retransmission of data and of a SYN; each further one waits twice as long, up to the longest.
+_RTO_S, _SYN_RTO_S, _LONGEST_RTO_S = 0.2, 1.0, 120.0
+_MOST_REPEATS = 15
 
 
 class AirError(SimError):
@@ -27,8 +32,9 @@ class Air:
     """
     The proxy. latency_ms is one way; rate is bytes per second and direction, None = without limit.
 
-    Both may be changed at run time. Counters: connections, refused (by us or by the target), bytes_up (to the
-    target), bytes_down, lost (bytes).
+    loss is the share of segments that the air would lose; `seed` makes it the same again. All three may be
+    changed at run time. Counters: connections, refused (by us or by the target), bytes_up (to the target), bytes_down,
+    lost (bytes).
     """
 
     def __init__(
@@ -38,11 +44,15 @@ class Air:
         *,
         latency_ms: float = 0.0,
         rate: float | None = None,
+        loss: float = 0.0,
+        seed: int | None = None,
     ) -> None:
         self.address = listen
         self.target = target
         self.latency_ms = latency_ms
         self.rate = rate
+        self.loss = loss
+        self._random = random.Random(seed)
         self.connections = 0
         self.refused = 0
         self.bytes_up = 0
@@ -53,6 +63,7 @@ class Air:
         self._flows = asyncio.Event()
         self._flows.set()
         self._links: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._deaf: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen; port 0 takes a free one, `address` says which. AirError when it cannot."""
@@ -94,6 +105,10 @@ class Air:
             await self._end_links()
             self._flows.set()
 
+    def half_open(self) -> None:
+        """From now on the connections of now lose everything, and neither end is told; new ones are as before."""
+        self._deaf |= self._links.keys()
+
     async def _close_server(self) -> None:
         server, self._server = self._server, None
         if server is not None:
@@ -117,15 +132,18 @@ class Air:
         task = asyncio.create_task(self._link(reader, writer))
         self._links[task] = writer
         task.add_done_callback(self._links.pop)
+        task.add_done_callback(self._deaf.discard)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = None
+        link = asyncio.current_task()
         try:
             await self._flows.wait()
+            await asyncio.sleep(self._repeats_s(_SYN_RTO_S))
             far_reader, target = await asyncio.open_connection(*self.target)
             pumps = [
-                asyncio.create_task(self._pump(reader, target, "bytes_up")),
-                asyncio.create_task(self._pump(far_reader, writer, "bytes_down")),
+                asyncio.create_task(self._pump(reader, target, "bytes_up", link)),
+                asyncio.create_task(self._pump(far_reader, writer, "bytes_down", link)),
             ]
             try:
                 # One direction may end before the other (half close); an error in one ends both.
@@ -143,7 +161,23 @@ class Air:
                 if end is not None:
                     end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counter: str) -> None:
+    def _repeats_s(self, rto_s: float) -> float:
+        """Return how long TCP repeats a segment until it is not lost; its ACK never is."""
+        waited_s = 0.0
+        for _ in range(_MOST_REPEATS):
+            if self._random.random() >= self.loss:
+                break
+            waited_s += rto_s
+            rto_s = min(rto_s * 2, _LONGEST_RTO_S)
+        return waited_s
+
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        counter: str,
+        link: asyncio.Task[None] | None,
+    ) -> None:
         """Carry one direction: read at once, write when the delay is over."""
         loop = asyncio.get_running_loop()
         flight: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_IN_FLIGHT)
@@ -158,7 +192,9 @@ class Air:
                 if self.rate:
                     sent_at += len(data) / self.rate
                 waiting += len(data)
-                await flight.put((sent_at + self.latency_ms / 1000, data))
+                # What comes after a lost segment waits for it: the flight is in order.
+                late_s = self.latency_ms / 1000 + self._repeats_s(_RTO_S)
+                await flight.put((sent_at + late_s, data))
                 if not data:
                     return
 
@@ -173,6 +209,8 @@ class Air:
                 due, data = await getter
                 await asyncio.sleep(due - loop.time())
                 await self._flows.wait()
+                if link in self._deaf:
+                    continue  # the end of the stream, too, is not told
                 if not data:
                     if writer.can_write_eof():
                         writer.write_eof()
@@ -203,6 +241,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", required=True, metavar="HOST:PORT", help="the broker")
     parser.add_argument("--latency-ms", type=float, default=0.0, metavar="N", help="one way")
     parser.add_argument("--rate", type=float, metavar="B", help="bytes per second and direction")
+    parser.add_argument("--loss", type=float, default=0.0, metavar="SHARE", help="0 to 1 (default: 0)")
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -211,6 +250,7 @@ async def run(arguments: argparse.Namespace) -> None:
         parse_address(arguments.target),
         latency_ms=arguments.latency_ms,
         rate=arguments.rate,
+        loss=arguments.loss,
     )
     await air.start()
     print(

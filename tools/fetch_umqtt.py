@@ -1,11 +1,12 @@
 """
-Fetch umqtt.simple, whose packets `firmware/lib/mqtt.py` uses, into a folder.
+Fetch modules of umqtt into a folder.
 
-On the tag it is frozen into the stock ESP32 image. On the computer it comes from the package index. Its sdist has
-no setup.py, so pip cannot install it: `unearth` finds and downloads it, and the archive is checked against a
-pinned SHA-256 before one file is taken out of it.
+`simple`, whose packets `firmware/lib/mqtt.py` uses, is frozen into the stock ESP32 image; on the computer it comes from
+the package index. `robust` is what bench/ compares with. The sdist of `simple` has no setup.py, so pip cannot install
+it: `unearth` finds and downloads it, and the archive is checked against a pinned SHA-256 before one file is taken out
+of it.
 
-    python -m tools.fetch_umqtt build/lib
+    python -m tools.fetch_umqtt build/lib [simple] [robust]
 """
 
 import hashlib
@@ -17,14 +18,16 @@ import sys
 import tarfile
 import tempfile
 
-NAME, VERSION = "micropython-umqtt.simple", "1.3.4"
-SHA256 = "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"
-MEMBER = f"{NAME}-{VERSION}/umqtt/simple.py"
+# Module to version and SHA-256 of its sdist.
+PINS = {
+    "simple": ("1.3.4", "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"),
+    "robust": ("1.0", "22a1b8c8e1128281efb13b3020927d07e33c5b747869da2cd77d37983a9ea002"),
+}
 
 
-def download(folder: pathlib.Path) -> pathlib.Path:
+def download(name: str, version: str, folder: pathlib.Path) -> pathlib.Path:
     """Download the sdist into `folder`. SystemExit with the reason when that fails."""
-    command = [str(pathlib.Path(sys.executable).with_name("unearth")), "--no-binary", f"{NAME}=={VERSION}"]
+    command = [str(pathlib.Path(sys.executable).with_name("unearth")), "--no-binary", f"{name}=={version}"]
     index = os.environ.get("PIP_INDEX_URL")
     if index:
         command += ["--index-url", index]
@@ -33,32 +36,45 @@ def download(folder: pathlib.Path) -> pathlib.Path:
     )
     if result.returncode:
         raise SystemExit(
-            f"cannot fetch {NAME} {VERSION}: {result.stderr.strip().splitlines()[-1:]}\n"
+            f"cannot fetch {name} {version}: {result.stderr.strip().splitlines()[-1:]}\n"
             "Is the package index reachable? (PIP_INDEX_URL names another one.) Then run make again."
         )
     # unearth unpacks what it downloads and reports one of the two: the archive is what the pin speaks of.
     path = pathlib.Path(json.loads(result.stdout)["local_path"])
-    return path if path.suffix == ".gz" else folder / f"{NAME}-{VERSION}.tar.gz"
+    return path if path.suffix == ".gz" else folder / f"{name}-{version}.tar.gz"
 
 
-def main(target: str) -> None:
+def fetch(module: str) -> bytes:
+    """Return the source of umqtt.`module`. SystemExit when it cannot be had, or is not what the pin says."""
+    version, sha256 = PINS[module]
+    name = f"micropython-umqtt.{module}"
+    member = f"{name}-{version}/umqtt/{module}.py"
     with tempfile.TemporaryDirectory() as folder:
-        archive = download(pathlib.Path(folder))
+        archive = download(name, version, pathlib.Path(folder))
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-        if digest != SHA256:
-            raise SystemExit(f"{archive.name} has SHA-256 {digest}, pinned is {SHA256}: not used")
+        if digest != sha256:
+            raise SystemExit(f"{archive.name} has SHA-256 {digest}, pinned is {sha256}: not used")
         with tarfile.open(archive) as tar:
-            member = tar.extractfile(MEMBER)
-            if member is None:
-                raise SystemExit(f"{archive.name} holds no {MEMBER}")
-            source = member.read()
+            try:
+                file = tar.extractfile(member)
+            except KeyError:
+                file = None
+            if file is None:
+                raise SystemExit(f"{archive.name} holds no {member}")
+            return file.read()
+
+
+def main(target: str, modules: list[str]) -> None:
+    """Put umqtt with `modules` into the folder `target`."""
+    sources = {module: fetch(module) for module in modules}
     package = pathlib.Path(target) / "umqtt"
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").write_bytes(b"")
-    (package / "simple.py").write_bytes(source)
+    for module, source in sources.items():
+        (package / f"{module}.py").write_bytes(source)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m tools.fetch_umqtt FOLDER")
-    main(sys.argv[1])
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(PINS):
+        raise SystemExit(f"usage: python -m tools.fetch_umqtt FOLDER [{'] ['.join(PINS)}]")
+    main(sys.argv[1], sys.argv[2:] or ["simple"])
