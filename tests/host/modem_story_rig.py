@@ -213,7 +213,7 @@ class StoryRig:
 
         return await self.story.until(found, timeout_s, f"{signal!r} was not felt")
 
-    async def blinks(self, timeout_s: float = 12) -> None:
+    async def blinks(self, timeout_s: float = 32) -> None:
         """Wait until the light has said that something is wrong."""
         await self.story.until(self._light.blinked, timeout_s, "the light did not say `fault`")
 

@@ -87,7 +87,7 @@ class Rig:
 
         return await self.story.until(found, timeout_s, f"the tag did not say {text!r}")
 
-    async def blinks(self, timeout_s: float = 12) -> None:
+    async def blinks(self, timeout_s: float = 32) -> None:
         """Wait until the light has said that something is wrong."""
         await self.story.until(self.light.blinked, timeout_s, "the light did not say `fault`")
 
