@@ -1,0 +1,197 @@
+"""
+Put tags into service, step by step:
+
+  python -m tools.flash list           # what is at the ports
+  python -m tools.flash burn           # MicroPython onto the chip
+  python -m tools.flash install        # the firmware; only what changed is sent
+  python -m tools.flash provision      # identity, broker, settings; writes the registration for the desk
+  python -m tools.flash commission     # press the button: the desk answers, it is felt, the tag is in service
+  python -m tools.flash read           # what a tag knows of itself
+  python -m tools.flash wipe           # erase identity, keys, alerts, settings; shows that nothing is left
+
+A command that was cut (cable, power) is repeated: it goes on where it stopped. Settings stand in site.toml
+(copy site.example.toml). docs/technician.md tells the rest, and the cure for every message.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tools.flasher import ports, rom
+from tools.flasher.burn import burn
+from tools.flasher.commission import PRESS_S, commission
+from tools.flasher.errors import FlashError
+from tools.flasher.install import install
+from tools.flasher.label import label
+from tools.flasher.look import look, read, silence, wipe
+from tools.flasher.provision import provision
+from tools.flasher.repl import Repl
+from tools.flasher.show import Screen
+from tools.flasher.site import Site, load
+
+STOPPED = 130
+
+
+def do_list(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """ports, chip, MAC, what is on it"""
+    found = look(port)
+    version = f"MicroPython {found['micropython']}" if found["micropython"] else ""
+    facts = [
+        found["chip"],
+        found["mac"],
+        version,
+        f"tag {found['tag']}" if found["tag"] else "",
+        found["what"],
+    ]
+    screen.say(port, "  ".join(each for each in facts if each), **found)
+
+
+def do_burn(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """MicroPython onto the chip"""
+    burn(port, _site(arguments), screen, arguments.image)
+
+
+def do_install(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """the firmware; only what changed is sent"""
+    install(port, _site(arguments), screen, arguments.erase)
+
+
+def do_provision(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """identity and settings; a tag that has an identity keeps it"""
+    provision(port, _site(arguments), screen, arguments.new_identity)
+
+
+def do_commission(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """a press, the desk's answer, felt: then it is in service"""
+    commission(port, _site(arguments), screen, arguments.seconds)
+
+
+def do_read(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """what a tag knows of itself"""
+    read(port, screen)
+
+
+def do_wipe(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """erase identity, keys, alerts and settings, and show it"""
+    wipe(port, screen)
+
+
+def do_label(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """a label with the tag's id, to print"""
+    tag = arguments.tag
+    if not tag:
+        with Repl(port) as prompt:
+            tag = prompt.call("state")["tag"]
+        if not tag:
+            raise FlashError("not-provisioned", port=port)
+    path = label(tag, arguments.out or f"{tag}.svg")
+    screen.say(port, f"label {path}", label=str(path), tag=tag)
+
+
+def _image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image", metavar="FILE", help="MicroPython's .bin (default: fetched once by mpflash, kept)"
+    )
+
+
+def _erase(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--erase", action="store_true", help="a new file system: identity and settings are lost"
+    )
+
+
+def _identity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--new-identity", action="store_true", help="also for a tag that has one; the old one is lost"
+    )
+
+
+def _label(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tag", metavar="ID", help="the tag's id (default: asked at the port)")
+    parser.add_argument("--out", metavar="FILE", help=".svg or .pdf (default: ID.svg)")
+
+
+def _press(parser: argparse.ArgumentParser) -> None:
+    text = "how long to wait for the press and the desk's answer (default: %(default)s)"
+    parser.add_argument("--seconds", type=int, default=PRESS_S, metavar="N", help=text)
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+Command = Callable[[str, argparse.Namespace, Screen], None]
+COMMANDS: dict[str, tuple[Command, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": (do_list, _nothing),
+    "burn": (do_burn, _image),
+    "install": (do_install, _erase),
+    "provision": (do_provision, _identity),
+    "commission": (do_commission, _press),
+    "label": (do_label, _label),
+    "read": (do_read, _nothing),
+    "wipe": (do_wipe, _nothing),
+}
+
+
+def _site(arguments: argparse.Namespace) -> Site:
+    return load(arguments.site, arguments.board)
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m tools.flash", description=__doc__, formatter_class=form)
+    names = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for name, (command, options) in COMMANDS.items():
+        text = command.__doc__ or ""
+        sub = names.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.add_argument(
+            "--port",
+            action="append",
+            default=[],
+            metavar="PORT",
+            help="repeatable, may be a pattern (default: all boards)",
+        )
+        sub.add_argument("--site", default="site.toml", metavar="FILE", help="default: site.toml")
+        sub.add_argument("--board", metavar="NAME", help="instead of the site file's")
+        sub.add_argument(
+            "--baud", type=int, default=rom.baud, metavar="N", help="of esptool (default: %(default)s)"
+        )
+        sub.add_argument("--json", action="store_true", help="one JSON object per line, for a script")
+        options(sub)
+    return parser
+
+
+def _one(command: Command, port: str, arguments: argparse.Namespace, screen: Screen) -> int:
+    try:
+        command(port, arguments, screen)
+    except FlashError as error:
+        why = silence(port) if error.kind == "no-answer" else error
+        screen.fail(port, why)
+        return why.status
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command at its ports; return 0, 2 (asked wrongly), or the status of what went wrong first."""
+    arguments: Any = _parser().parse_args(argv)
+    rom.baud = arguments.baud
+    command, _ = COMMANDS[arguments.command]
+    with Screen(arguments.json) as screen:
+        try:
+            if arguments.command == "label" and arguments.tag:
+                return _one(command, "", arguments, screen)
+            found = ports.find(arguments.port)
+            with ThreadPoolExecutor(len(found)) as pool:
+                statuses = list(pool.map(lambda port: _one(command, port, arguments, screen), found))
+        except FlashError as error:
+            screen.fail("", error)
+            return error.status
+        except KeyboardInterrupt:
+            return STOPPED
+    return next((status for status in statuses if status), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
