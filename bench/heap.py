@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.far import Far
-from bench.rows import HEAP
 from bench.tags import Tag
 from sim.common import SimError
 from sim.story import StoryError
+from sim.tag import HEAP
 
 _STEP = 4 * 1024
 _SIZES = range(16 * 1024, HEAP + 1, _STEP)

@@ -15,8 +15,8 @@ from bench.far import Far
 from bench.tags import Obereg, Plain, Tag
 from sim.common import SimError
 from sim.story import StoryError, now_ms
+from sim.tag import HEAP
 
-HEAP = 160 * 1024
 _POLL_S = 0.05
 # What is still on its way when the sender knows belongs to the alert: ACKs of TCP and MQTT.
 _TAIL_S = 0.5

@@ -20,7 +20,9 @@ _BUTTON_MS = const(10)
 _BLINK_MS = const(3000)
 # How long a cell is as of now.
 _SEEN_MS = const(10000)
-# How often the light says that there is no way to the desk.
+# How often a tag says that it is well, at night.
+_NIGHT_S = const(4 * 3600)
+# How often the light says that there is no way to the desk, or that the tag is not in service.
 _TROUBLE_MS = const(10000)
 
 
@@ -30,6 +32,8 @@ class App:
     def __init__(self, log):
         self.log = log
         self.hold_ms = self.heartbeat_s = 0
+        self.night: list = []  # [begin, end] in minutes of the UTC day, if there is one
+        self.in_service = True
         self.board = self.haptics = self.tag = self.link = self.sky = self.modem = None
         self._seeing = self._seen_ms = None
         self.note = ""  # what the desk should know of this start
@@ -54,6 +58,11 @@ class App:
             self._seen_ms = now_ms
             self._seeing = asyncio.create_task(self.modem.see())
 
+    def arm_test(self):
+        """The next press within 60 s is a test."""
+        self.tag.drill.arm(clock.ticks_ms())
+        self.haptics.feel("armed")
+
     async def run(self):
         self.tag.start(self.board.start_reason() + self.note)
         tasks = [self.haptics.run(), self.link.run(), self.sky.run(self.tag)]
@@ -75,16 +84,33 @@ class App:
             await asyncio.sleep(_BLINK_MS / 1000)
 
     async def _tick(self):
-        ticks = 0
+        ticks = beat = 0
         while True:
             await asyncio.sleep(_TICK_MS / 1000)
             ticks += 1
-            self.tag.tick(clock.ticks_ms())
-            if ticks % (self.heartbeat_s * 1000 // _TICK_MS) == 0:
+            beat += 1
+            now_ms = clock.ticks_ms()
+            self.tag.tick(now_ms)
+            if self.tag.drill.feed(self.board.charging(), now_ms):
+                self.arm_test()
+            if beat >= self._every_s() * 1000 // _TICK_MS:
+                beat = 0
                 self.tag.heartbeat()
-            if ticks % (_TROUBLE_MS // _TICK_MS) == 0 and self.link.trouble:
-                # There is no way to the desk; the log says why.
-                self.haptics.feel("fault")
+            if ticks % (_TROUBLE_MS // _TICK_MS) == 0:
+                if self.link.trouble:
+                    # There is no way to the desk; the log says why.
+                    self.haptics.feel("fault")
+                elif not self.in_service:
+                    self.haptics.feel("not_in_service")
+
+    def _every_s(self):
+        """Return how often to say that we are well: seldom at night, if it is known what time it is."""
+        utc_s = self.night and self.tag.utc.utc_s()
+        if utc_s:
+            begin, end = self.night
+            if (utc_s // 60 - begin) % 1440 < (end - begin) % 1440:
+                return max(_NIGHT_S, self.heartbeat_s)
+        return self.heartbeat_s
 
     async def _watch_button(self):
         pin = self.board.button

@@ -81,6 +81,15 @@ def _output(part):
     return lambda on: pin.value(active if on else 1 - active)
 
 
+def _input(part):
+    """Return a function that tells whether a part of the map is on; never where there is none."""
+    if not part:
+        return lambda: False
+    active = part["active"]
+    pin = machine.Pin(part["pin"], machine.Pin.IN, machine.Pin.PULL_DOWN if active else machine.Pin.PULL_UP)
+    return lambda: pin.value() == active
+
+
 def _divider(part):
     """Return a function that tells the battery's voltage in mV."""
     # 11 dB: the range to 3.1 V; half a battery's voltage is more than the 0.95 V of no attenuation.
@@ -154,6 +163,7 @@ class Board:
             self.gnss_power = _output(gnss.get("power"))
             self.gnss_uart = _uart(gnss)
         pmu = self._power_chip(parts.get("pmu"))
+        self.charging = pmu.charging if pmu else _input(parts.get("charger"))
         self.modem_uart = None
         modem = parts.get("modem")
         if modem:

@@ -32,6 +32,8 @@ VERSION = "0.2.0"
 
 _CONFIG = const("/config.json")
 _BUILD = const("/build.json")
+# Written by the technician's last step; boot.py reads it, too.
+_SERVICE = const("/data/service")
 # Before this firmware was written: when build.json cannot say how late it is at least.
 _OLDEST_S = const(1790000000)
 
@@ -95,6 +97,10 @@ def _built_s():
 
 def begin(app):
     """Read the settings, claim the board's pins."""
+    try:
+        app.in_service = bool(_read(_SERVICE))
+    except BuildError:
+        app.in_service = False
     trouble = settings = None
     try:
         raw = _read(_CONFIG)
@@ -110,7 +116,7 @@ def begin(app):
         elif settings is None:
             raise error
     app.board = board = Board(settings.board, clock.ticks_ms)
-    app.haptics = Haptics(board.vibration, board.light, settings.discreet, app.log)
+    app.haptics = Haptics(board.vibration, board.light, settings.discreet and app.in_service, app.log)
     if trouble:
         if not raw:
             raise trouble
@@ -122,6 +128,7 @@ def begin(app):
     app.settings = raw, ca
     app.hold_ms = settings.hold_ms
     app.heartbeat_s = settings.heartbeat_s
+    app.night = settings.night
 
 
 def join(app):

@@ -8,10 +8,16 @@ Unknown fields are errors: a misspelt field that is silently ignored would be a 
 
 from collections import namedtuple
 
+from micropython import const
+
+# Between two heartbeats at night (app.py).
+_NIGHT_S = const(4 * 3600)
+
 # field, what it holds, default (none: it must be there; - for no value). broker.host is {"broker": {"host": ...}}.
 # apn: of the SIM, "" for the network's own; without it the modem is not used. bands: of Cat-M, as "3,8,20".
-# hold_ms 0: a touch is a press. keep_alive_s is longer than the longest sleep (4 h at night), so that the broker
-# does not say the will meanwhile. broker.name: the name in the certificate where it is not the host.
+# hold_ms 0: a touch is a press. night: when it begins and ends, in minutes of the UTC day; a heartbeat every 4 h is
+# enough then. keep_alive_s is longer than the longest silence, so that the broker does not say the will meanwhile.
+# broker.name: the name in the certificate where it is not the host.
 FIELDS = """
 board text
 broker.host text
@@ -25,6 +31,7 @@ wifi networks -
 hold_ms 0..5000 600
 discreet switch false
 heartbeat_s 60..86400 600
+night hours -
 keep_alive_s 60..65535 18000
 """
 
@@ -32,6 +39,7 @@ _WORDS = {
     "text": "a text of 1 to 128 characters",
     "name": "a text of at most 100 characters without quotes",
     "switch": "true or false",
+    "hours": "two minutes of the UTC day, [begin, end], each 0..1439",
     # IEEE 802.11: a name has 1 to 32 bytes; WPA: a key has 8 to 63 characters.
     "networks": 'at most 8 pairs ["name", "key"], keys of 8 to 63 characters or empty',
 }
@@ -55,6 +63,8 @@ def _fits(value, kind):
         return isinstance(value, bool)
     if kind == "networks":
         return isinstance(value, list) and len(value) <= 8 and all([_network(pair) for pair in value])
+    if kind == "hours":
+        return isinstance(value, list) and len(value) == 2 and all([_fits(each, "0..1439") for each in value])
     lowest, highest = kind.split("..")
     return isinstance(value, int) and not isinstance(value, bool) and int(lowest) <= value <= int(highest)
 
@@ -99,6 +109,9 @@ def load(data):
     flat.pop("crc", 0)
     for name in flat:
         raise ConfigError("config.json: there is no field %s" % name)
-    if config["heartbeat_s"] >= config["keep_alive_s"]:
-        raise ConfigError("config.json: keep_alive_s must be longer than heartbeat_s")
+    longest_s = max(config["heartbeat_s"], _NIGHT_S if config["night"] else 0)
+    if longest_s >= config["keep_alive_s"]:
+        raise ConfigError(
+            "config.json: keep_alive_s must be longer than heartbeat_s, and than 4 h with a night"
+        )
     return namedtuple("Config", list(config))(*config.values())

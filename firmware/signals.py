@@ -14,11 +14,14 @@ still_calling 60,500,60 -
 still_trying 40 -
 cancel 60,90,60,90,60 -
 closed 1200 1200
+armed 40,120,40,300,40,120,40 40,120,40,300,40,120,40
 fault - 50,200,50,200,50
+not_in_service - 600,400,600
 """
 # touch: a finger came down and code runs. sent_off: pressed long enough. received: the desk has it. coming: a person
 # has said so. still_calling: whoever was coming is not. still_trying: not delivered after 15 s. cancel: the wish to
-# cancel is noted. closed: a person closed the incident. fault: this tag cannot work; its console says why.
+# cancel is noted. closed: a person closed the incident. armed: the next press is a test. fault:
+# this tag cannot work; its console says why. not_in_service: no technician has seen it call yet.
 
 
 def pattern(name, discreet):

@@ -11,6 +11,7 @@ import clock
 import envelope
 import incident as life
 from alert import AlertError, parse_down, up_claims
+from drill import Drill
 from micropython import const
 from outbox import Entry, OutboxError
 from place import Place
@@ -62,20 +63,17 @@ class Tag:
         self._gnss_power = gnss_power
         self._cell = cell
         self._flags = flags | (_EPOCH_REGENERATED if counters.regenerated else 0)
-        self.link = None
-        self.nonce = None  # the desk's last
-        self._state_id = None  # (cti, digest) of the state message that waits for its ack
-        self._state_text = ""
+        self.link = self.nonce = None  # the desk's last nonce
+        # Of the state message that waits for its ack: (cti, digest), and what it says.
+        self._state_id, self._state_text = None, ""
         self.incident = life.restored(journal, outbox.pending(), self._refuse)  # the open one, or None
         self._unkept = False  # whether it must yet be written
-        self._began_ms = 0  # when it began, as far as this start knows
-        self._update_ms = 0  # when its next update is due
-        self._quick = False  # whether it is in its first 10 min
-        self._placed = False  # whether an update of it had a live fix
+        self._began_ms = self._update_ms = 0  # when it began, for this start; when its next update is due
+        self._quick = self._placed = False  # whether it is in its first 10 min; had a live fix in an update
         self._tick_ms = None  # when to say "still trying"; None: every press is delivered
         self._touched_ms = None  # of the last touch, for a while
-        self._finger = False  # on the button now
-        self._may_cancel = False
+        self._finger = self._may_cancel = False  # whether it is on the button now; its hold may cancel
+        self.drill = Drill()
 
     def start(self, reason):
         """After a start: say that we are here, and go on with what was open."""
@@ -216,8 +214,7 @@ class Tag:
         if clock.since(now_ms, self._began_ms) >= _QUICK_FOR_MS:
             self._quick = False  # for good: ticks tell only 6 days apart
         if first or clock.since(now_ms, self._update_ms) >= 0:
-            # Without a fix there is little to say, but each uplink is answered with the incident's present level: a
-            # "coming" that was lost on its way must not wait for a sky.
+            # Without a fix, too: each uplink is answered with the present level; "coming" must not wait for a sky.
             self._update_ms = clock.later(
                 now_ms, _UPDATE_EVERY_MS if fix and self._quick else _SLOW_UPDATE_MS
             )
@@ -228,6 +225,7 @@ class Tag:
     def _press(self, at_ms):
         self._log.mark("latched")
         opened = self.incident
+        self.drill.pressed(opened)
         if opened:
             # Counted before it is said: a cut between the two must not let the next press say the same number, for
             # then it would not ring.
@@ -309,6 +307,7 @@ class Tag:
             battery_mv=None if opened else self._battery_mv(),
             presses=opened.presses if opened else 1,
             cell=self._cell(),
+            flags=self.drill.flag,
         )
         entry = Entry(cti, kind, opened.cti if opened else cti, pressed, token, envelope.digest(token))
         try:
@@ -318,9 +317,10 @@ class Tag:
         self.link.kick()
         return entry
 
-    def _seal(self, kind, cti, **said):
+    def _seal(self, kind, cti, flags=0, **said):
+        flags |= self._flags
         rev = self.incident.rev if self.incident else 0
-        claims = up_claims(kind, cti, self.utc.utc_s(), flags=self._flags, nonce=self.nonce, rev=rev, **said)
+        claims = up_claims(kind, cti, self.utc.utc_s(), flags=flags, nonce=self.nonce, rev=rev, **said)
         return envelope.seal(claims, self.me.up, self.me.kid)
 
     def _undelivered(self):

@@ -12,6 +12,7 @@ import zlib
 from typing import Any
 
 from sim.common import FIRMWARE, ROOT
+from sim.image import board_map, boards
 
 
 def firmware_module(name: str) -> Any:
@@ -43,9 +44,18 @@ def config_file(config: dict[str, Any], ca_der: bytes | None = None) -> bytes:
     return checked(config, ca_der if tls and ca_der else b"")
 
 
+def service_mark(board: str) -> bytes:
+    """Return /data/service, the mark of a tag in service: what boot.py must know to open its window again."""
+    parts: dict[str, Any] = json.loads(board_map(board))
+    words = [parts["button"]["pin"], parts["button"]["active"]]
+    if "charger" in parts:
+        words += [parts["charger"]["pin"], parts["charger"]["active"]]
+    return " ".join(map(str, words)).encode()
+
+
 def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None = None) -> dict[str, bytes]:
     """
-    Return the files of a provisioned tag, name in the image to bytes, for sim.image.build.
+    Return the files of a provisioned tag in service, name in the image to bytes, for sim.image.build.
 
     `identity` is what `desk tags add` writes: {"tag", "root", "generation"}. `config` becomes config.json.
     """
@@ -57,6 +67,8 @@ def files(identity: dict[str, Any], config: dict[str, Any], ca_der: bytes | None
         "config.json": json.dumps(config).encode(),
         **build_file(),
     }
+    if config.get("board") in boards():
+        result["data/service"] = service_mark(config["board"])
     if ca_der is not None:
         result["ca.der"] = ca_der
     return result

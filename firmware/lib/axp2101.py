@@ -48,8 +48,12 @@ class AXP2101:
         return (self._read(_BATTERY) & 0x1F) << 8 | self._read(_BATTERY + 1)
 
     def charging(self):
-        """Return whether there is a supply from outside."""
-        return bool(self._read(_STATUS) & _VBUS_GOOD)
+        """Return whether there is a supply from outside; False when the chip does not answer."""
+        try:
+            return bool(self._read(_STATUS) & _VBUS_GOOD)
+        except OSError:
+            # Asked five times a second for a gesture: not worth a restart.
+            return False
 
     def _read(self, register):
         return self._i2c.readfrom_mem(_ADDRESS, register, 1)[0]

@@ -1,9 +1,11 @@
 """firmware/app.py in virtual time: heartbeats, the light that says "no way to the desk", the button's watch."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from app import App
+from drill import Drill
 from log import Log
 
 from tests.host.fakes import Now, run, ticking
@@ -15,6 +17,9 @@ class Tag:
     def __init__(self, now: Now) -> None:
         self._now = now
         self._began_s = now.s
+        self.drill = Drill()
+        self.utc_s: int | None = None
+        self.utc = SimpleNamespace(utc_s=lambda: self.utc_s)
         self.told: list[tuple[float, str]] = []
 
     def _tell(self, what: str) -> None:
@@ -97,6 +102,10 @@ class Pin:
 class Board:
     def __init__(self, now: Now) -> None:
         self.button = Pin(now)
+        self.supply = False
+
+    def charging(self) -> bool:
+        return self.supply
 
     @staticmethod
     def start_reason() -> str:
@@ -171,6 +180,74 @@ def test_while_there_is_no_way_to_the_desk_the_light_says_so_every_10_s(setup):
 
     setup.run(35, dark, trouble("modem: no coverage"), 60, trouble(None), 100)
     assert setup.app.haptics.felt == ["fault"] * 6
+
+
+NIGHT = [22 * 60, 6 * 60]
+
+
+def at(hour: int, minute: int = 0) -> int:
+    return 20_000 * 86400 + hour * 3600 + minute * 60
+
+
+@pytest.mark.parametrize(
+    ("night", "utc_s", "every_s"),
+    [
+        (NIGHT, at(22), 14400),
+        (NIGHT, at(23, 59), 14400),
+        (NIGHT, at(5, 59), 14400),
+        (NIGHT, at(6), 600),
+        (NIGHT, at(21, 59), 600),
+        ([60, 120], at(1, 30), 14400),
+        ([60, 120], at(2), 600),
+        ([60, 60], at(1), 600),
+        (None, at(23), 600),
+        # Who does not know the time says it as by day.
+        (NIGHT, None, 600),
+    ],
+)
+def test_at_night_a_heartbeat_every_4_h_is_enough(setup, night, utc_s, every_s):
+    setup.app.night, setup.tag.utc_s = night, utc_s
+    setup.run(2 * every_s + 1)
+    assert setup.tag.when("heartbeat") == pytest.approx([every_s, 2 * every_s], abs=0.5)
+
+
+def test_a_night_does_not_make_heartbeats_more_frequent(setup):
+    setup.app.night, setup.tag.utc_s, setup.app.heartbeat_s = NIGHT, at(23), 17000
+    setup.run(17001)
+    assert len(setup.tag.when("heartbeat")) == 1
+
+
+def test_when_the_night_ends_the_next_heartbeat_is_due(setup):
+    setup.app.night, setup.tag.utc_s = NIGHT, at(23)
+
+    def morning() -> None:
+        setup.tag.utc_s = at(6)
+
+    setup.run(3600, morning, 1)
+    assert len(setup.tag.when("heartbeat")) == 1
+
+
+def test_a_tag_that_is_not_in_service_says_so_every_10_s_but_a_fault_first(setup):
+    setup.app.in_service = False
+
+    def fault() -> None:
+        setup.app.link.trouble = "no way"
+
+    setup.run(35, fault, 10)
+    assert setup.app.haptics.felt == ["not_in_service"] * 3 + ["fault"]
+
+
+def test_the_charger_off_and_on_twice_arms_a_test(setup):
+    def supply(on):
+        def change() -> None:
+            setup.app.board.supply = on
+
+        return change
+
+    setup.run(supply(True), 1, supply(False), 1, supply(True), 1, supply(False), 1, supply(True), 1)
+    assert setup.app.haptics.felt == ["armed"]
+    setup.tag.drill.pressed(None)
+    assert setup.tag.drill.flag == 1
 
 
 def test_what_cannot_work_blinks_for_ever(setup):

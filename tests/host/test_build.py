@@ -207,13 +207,23 @@ def test_a_board_without_one_listens_to_the_modems_if_that_is_used(setup, apn):
 
 
 def test_link_and_tag_know_each_other_and_the_configuration_has_arrived(setup):
-    setup.settings |= {"hold_ms": 250, "heartbeat_s": 60, "discreet": True}
+    setup.settings |= {"hold_ms": 250, "heartbeat_s": 60, "night": [1, 2], "discreet": True}
+    (setup.root / "data").mkdir(exist_ok=True)
+    (setup.root / "data" / "service").write_text("2 0")
     app = setup.run()
     assert app.tag.link is app.link
-    assert (app.hold_ms, app.heartbeat_s, app.haptics.discreet) == (250, 60, True)
+    assert (app.hold_ms, app.heartbeat_s, app.night, app.haptics.discreet) == (250, 60, [1, 2], True)
+    assert app.in_service
     assert app.link._dial[:3] == ("broker.example", 8883, TAG_ID.hex())
     app.tag.heartbeat("hello")
     assert app.link.state is not None
+
+
+def test_a_tag_that_is_not_in_service_has_its_light_even_if_it_is_to_be_discreet(setup):
+    setup.settings["discreet"] = True
+    app = setup.run()
+    assert not app.in_service
+    assert not app.haptics.discreet
 
 
 def test_the_identity_in_nvs_is_mended_on_flash_and_an_epoch_is_opened(setup):

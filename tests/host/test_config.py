@@ -25,6 +25,7 @@ ALL = {
     "hold_ms": 0,
     "discreet": True,
     "heartbeat_s": 14400,
+    "night": [1080, 240],
     "keep_alive_s": 65535,
 }
 
@@ -51,6 +52,7 @@ def test_exactly_these_defaults() -> None:
         "hold_ms": 600,
         "discreet": False,
         "heartbeat_s": 600,
+        "night": None,
         "keep_alive_s": 18000,
     }
 
@@ -91,6 +93,7 @@ GOOD = [
     ("wifi", [["дім" * 5, "пароль12"]]),
     ("wifi", [["n", "12345678"]] * 8),
     ("wifi", []),
+    ("night", [0, 1439]),
     ("apn", ""),
     ("apn", "x" * 100),
     ("bands", "20"),
@@ -121,6 +124,10 @@ MALFORMED = [
     ],
     *[("hold_ms", value, "0..5000") for value in (-1, 5001, "600", 600.0, False, None)],
     *[("heartbeat_s", value, "60..86400") for value in (59, 0, 86401, "600", True, 10**30)],
+    *[
+        ("night", value, "two minutes of the UTC day")
+        for value in (None, 5, "21:00", [], [1], [0, 1, 2], [0, 1440], [-1, 0], ["21:00", "07:00"], [True, 1])
+    ],
     *[("keep_alive_s", value, "60..65535") for value in (59, 0, 65536, "18000", None)],
     *[
         ("wifi", value, "at most 8 pairs")
@@ -188,6 +195,14 @@ def test_a_keep_alive_not_longer_than_the_heartbeat_is_refused(heartbeat_s: int,
     """The broker would say the will between two heartbeats."""
     with pytest.raises(ConfigError, match="keep_alive_s must be longer than heartbeat_s"):
         load({**LEAST, "heartbeat_s": heartbeat_s, "keep_alive_s": keep_alive_s})
+
+
+def test_with_a_night_the_keep_alive_is_longer_than_4_h() -> None:
+    night = {**LEAST, "night": [0, 1]}
+    with pytest.raises(ConfigError, match="than 4 h with a night"):
+        load({**night, "keep_alive_s": 4 * 3600})
+    assert load({**night, "keep_alive_s": 4 * 3600 + 1}).night == [0, 1]
+    assert load({**LEAST, "keep_alive_s": 4 * 3600}).night is None
 
 
 def test_a_keep_alive_just_longer_is_taken() -> None:

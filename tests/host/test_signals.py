@@ -9,6 +9,8 @@ from signals import TABLE, pattern
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 NAMES = [row.split()[0] for row in TABLE.strip().splitlines()]
+# For the eye of whoever looks after the tag, not for the child.
+SEEN = ["fault", "not_in_service"]
 
 
 def felt_anywhere() -> set[str]:
@@ -46,12 +48,13 @@ def test_exactly_these_patterns() -> None:
 
 
 def test_no_two_signals_feel_the_same() -> None:
-    vibrations = [tuple(pattern(name, False)[0]) for name in NAMES]
+    vibrations = [tuple(pattern(name, False)[0]) for name in NAMES if name not in SEEN]
     assert len(vibrations) == len(set(vibrations))
 
 
-def test_only_a_fault_is_seen_and_not_felt() -> None:
-    assert [name for name in NAMES if not pattern(name, False)[0]] == ["fault"]
+def test_what_is_seen_and_not_felt_can_be_told_apart() -> None:
+    assert [name for name in NAMES if not pattern(name, False)[0]] == SEEN
+    assert pattern(SEEN[0], False)[1] != pattern(SEEN[1], False)[1]
 
 
 def test_an_unknown_signal_is_a_key_error() -> None:

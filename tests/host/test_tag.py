@@ -12,7 +12,7 @@ from journal import Journal
 from tests.host.tag_setup import KYIV, TAG_ID, Worn
 
 ALERT, CANCEL, UPDATE, HEARTBEAT, LINK_LOST = 1, 2, 3, 4, 7
-POOR_POSITION, POOR_CLOCK, NEW_EPOCH, DISCREET = 2, 4, 8, 16
+TEST, POOR_POSITION, POOR_CLOCK, NEW_EPOCH, DISCREET = 1, 2, 4, 8, 16
 
 
 @pytest.fixture
@@ -122,6 +122,43 @@ def test_pressing_again_says_at_once_how_often(worn):
     assert (second.kind, second.presses, second.incident) == (UPDATE, 2, alert.cti)
     assert (third.kind, third.presses) == (UPDATE, 3)
     assert worn.felt() == ["sent_off"] * 3
+
+
+# ---------------------------------------------------------------------------------------------------------- the test
+
+
+def test_an_armed_press_and_what_follows_it_is_a_test(worn):
+    worn.tag.drill.arm(worn.now.ticks_ms())
+    worn.press()
+    worn.wait(70)
+    worn.hold()
+    assert [said.flags & TEST for said in worn.said() if said.presses == 1] == [TEST] * 2
+    # That hold was a press, too, and nobody had armed it.
+    assert [said.flags & TEST for said in worn.said() if said.presses == 2] == [0, 0]
+
+
+def test_the_next_incident_is_no_test(worn):
+    worn.tag.drill.arm(worn.now.ticks_ms())
+    worn.press()
+    worn.settle(level=4)
+    worn.press()
+    assert [said.flags & TEST for said in worn.said()] == [0]
+
+
+def test_a_state_message_is_no_test(worn):
+    worn.tag.drill.arm(worn.now.ticks_ms())
+    worn.press()
+    worn.tag.heartbeat()
+    assert not worn.state().flags & TEST
+
+
+def test_a_press_a_minute_later_is_real(worn):
+    worn.tag.drill.arm(worn.now.ticks_ms())
+    for _ in range(302):
+        worn.now.s += 0.2
+        worn.tag.drill.feed(False, worn.now.ticks_ms())
+    worn.press()
+    assert not worn.said()[0].flags & TEST
 
 
 # ------------------------------------------------------------------------------------------------------ the cancel

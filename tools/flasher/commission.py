@@ -5,10 +5,7 @@ The press is an ordinary one of the tag's own firmware, said as a test (flag 1).
 closed there.
 """
 
-import json
-from typing import Any
-
-from sim import image as source
+from sim.provision import service_mark
 from tools.flasher.errors import FlashError
 from tools.flasher.install import put
 from tools.flasher.repl import Repl
@@ -64,7 +61,7 @@ def commission(port: str, site: Site, screen: Screen, press_s: int = PRESS_S) ->
             raise FlashError("not-felt")
         # The programme that ran has the pins; a fresh start takes them back.
         tag.soft_reset()
-        put(tag, "/data/service.new", _mark(site))
+        put(tag, "/data/service.new", service_mark(site.board))
         tag.call("move", "/data/service.new", "/data/service")
         if not tag.call("state")["service"]:
             raise FlashError("not-written", what="the mark")
@@ -97,12 +94,3 @@ def _blame(seen: list[str]) -> None:
                 raise FlashError(kind, text=line)
     if faults:
         raise FlashError("broker", text=faults[-1])
-
-
-def _mark(site: Site) -> bytes:
-    """Return /data/service: what boot.py must know to open the window again."""
-    board: dict[str, Any] = json.loads(source.board_map(site.board))
-    words = [board["button"]["pin"], board["button"]["active"]]
-    if "charger" in board:
-        words += [board["charger"]["pin"], board["charger"]["active"]]
-    return " ".join(map(str, words)).encode()

@@ -7,6 +7,7 @@ site.toml: what all tags of one place share. site.example.toml explains each fie
 
 import json
 import pathlib
+import re
 import ssl
 import tomllib
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from tools.flasher.errors import FlashError
 
 TABLES = ("tag", "micropython", "desk")
 _DESK = ("registrations",)
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_OFFSET = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")
 
 
 class Site(NamedTuple):
@@ -53,6 +56,10 @@ def load(path: str | pathlib.Path, board: str | None = None) -> Site:
     config: dict[str, Any] = json.loads(json.dumps(data.get("tag", {})))
     if board:
         config["board"] = board
+    try:
+        _night(config)
+    except ValueError as error:
+        raise bad(str(error)) from None
     ca_path = config.get("broker", {}).pop("ca", None) if isinstance(config.get("broker"), dict) else None
     checker = firmware_module("config")
     try:
@@ -73,6 +80,21 @@ def load(path: str | pathlib.Path, board: str | None = None) -> Site:
         raise bad("[tag.broker] ca is missing: the file with the CA of the broker's certificate")
     folder = file.parent / data.get("desk", {}).get("registrations", "registrations")
     return Site(file, settings.board, config, ca, pins, folder)
+
+
+def _night(config: dict[str, Any]) -> None:
+    """Turn `night` and `utc_offset` (texts a person writes) into what a tag without a time zone needs. ValueError."""
+    offset, night = config.pop("utc_offset", None), config.get("night")
+    if night is None:
+        return
+    times = [_TIME.fullmatch(str(each)) for each in night] if isinstance(night, list) else []
+    zone = _OFFSET.fullmatch(str(offset))
+    if len(times) != 2 or not all(times):
+        raise ValueError('[tag] night must be two times, for example ["21:00", "07:00"]')
+    if zone is None:
+        raise ValueError('[tag] night needs utc_offset, for example "+03:00"')
+    ahead = (int(zone[2]) * 60 + int(zone[3])) * (1 if zone[1] == "+" else -1)
+    config["night"] = [(int(each[1]) * 60 + int(each[2]) - ahead) % 1440 for each in times if each]
 
 
 def _ca(file: pathlib.Path, name: str) -> bytes:
