@@ -8,7 +8,7 @@ ROBUST := build/bench/umqtt/robust.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate faults faults-long bench check size format pins clean
+.PHONY: help demo test simulate faults faults-long fuzz-host bench check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,11 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.soak --long
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
+
+fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, where there is an atheris (ARGS="--seconds 60")
+	@test -d build/fuzz/atheris || $(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
+	    --target build/fuzz -r requirements-fuzz.txt || true
+	@$(PY) -m faults.coverage $(ARGS)
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .

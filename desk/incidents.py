@@ -86,8 +86,13 @@ def judge(claims: Claims, seen: bool | None, mark: tuple[int, int], recent_nonce
         return REPEAT if seen else REUSE
     if (claims.epoch, claims.seq) > mark:
         return NEW
-    if claims.flags & NEW_EPOCH and claims.nonce in recent_nonces:
-        return NEW  # both counters were lost, and the echo shows it was said after the desk last spoke
+    if claims.flags & NEW_EPOCH and claims.epoch != mark[0]:
+        # Both counters were lost. An echo shows that it was said after the desk last spoke; what has none is kept and
+        # answered once, so that the tag has something to echo.
+        if claims.nonce in recent_nonces:
+            return NEW
+        if claims.kind != LINK_LOST:
+            return LATE
     return DROP if claims.kind in _DROPPED_WHEN_LATE else LATE
 
 

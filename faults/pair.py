@@ -168,11 +168,11 @@ class Pair:
 
     # ------------------------------------------------------------------------------------------- what came of a frame
 
-    def tag_after(self, frame: bytes, worn: Worn | None = None, known: bool = False) -> str:
+    def tag_after(self, frame: bytes, worn: Worn | None = None) -> str:
         """
         Say a frame to the tag, which must not act on it; return what it did all the same, "" for nothing.
 
-        `known`: its own desk has said it to this tag: it may echo its nonce, and believe its time.
+        It may believe the time that its own desk said, if that is later than its own.
         """
         worn = worn or self.worn
         before, was_s, nonce = _state(worn.tag), worn.tag.utc.utc_s(), worn.tag.nonce
@@ -182,7 +182,7 @@ class Pair:
         for name, value, now in zip(_STATE, before, _state(worn.tag), strict=True):
             if value != now:
                 done.append(f"{name}: {value!r} became {now!r}")
-        if worn.tag.nonce != nonce and not known:
+        if worn.tag.nonce != nonce:
             done.append("it took the nonce")
         utc_s = worn.tag.utc.utc_s()
         if utc_s != was_s and (utc_s is None or utc_s < (was_s or 0) or utc_s > self.utc_s() + 1):

@@ -50,7 +50,12 @@ REPLAYS: Table = {
         "    if protected != _protected(kid):\n",
         "    if len(protected) != 14:\n",
     ),
-    "a level is felt again": ("tag", "            if ack.rev > opened.rev:\n", "            if True:\n"),
+    "a level is felt again": ("incident", "    if rev > incident.rev:\n", "    if True:\n"),
+    "the nonce of any ack is taken": (
+        "tag",
+        "        if ack.level == 0 or entry or ack.rev > opened.rev:\n",
+        "        if True:\n",
+    ),
     "an ack of a state message is not bound to it": (
         "tag",
         "            right = self._state_id == (ack.of, ack.digest)",
@@ -136,10 +141,10 @@ SOAK: Table = {
         "    return now_ms - then_ms\n",
     ),
     "the packet id does not wrap": ("mqtt", "if client.pid >= 65535:", "if client.pid >= 99999:"),
-    "the epoch ends": (
+    "the epoch starts over": (
         "counters",
-        "            if not 0 < self.epoch < 1 << 31 or not self._persist():",
-        "            if not self._persist():",
+        "                self.epoch = 1 << 31 | random_bits(31)\n",
+        "                self.epoch = 1\n",
     ),
     "the receiver's time is believed": (
         "clock",

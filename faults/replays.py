@@ -6,8 +6,8 @@ First each frame in each of seven situations; then worlds of random replays in r
     python -m faults.replays [--long] [--seed N] [--count N] [--break NAME]
 
 Nothing may come of it: no incident, no message, no ring; nothing felt, written, settled or said, no level, no counter.
-Two things may: the desk says an ack again of what it has stored; and of an ack of the open incident the tag echoes
-the nonce again and believes the time (one that lost its time takes it for a lower bound; it never goes back).
+Two things may: the desk says an ack again of what it has stored; and of an ack of the open incident the tag believes
+the time (one that lost its time takes it for a lower bound; it never goes back).
 --count: how many random replays (10,000; --long 100,000). --seed N: the world N alone (-1: the seven situations).
 """
 
@@ -150,10 +150,19 @@ class Replays:
                 self._blame(f"{frame.hex()}: {done}")
 
     def _after_a_change_of_keys(self) -> None:
+        pair = self._pair
         self._story()
-        self._pair.change_keys()
-        for up, frame in list(self._pair.frames):
+        pair.press()
+        waiting = pair.tag.outbox.pending()[0]
+        withheld = pair.to_desk(waiting.token).token
+        pair.change_keys()
+        # New to the tag, and under the old key.
+        self._say(False, withheld, False)
+        for up, frame in list(pair.frames):
             self._say(up, frame, False)
+        # Sealed under the old key, too: it will never be answered.
+        if entry := pair.tag.outbox.find(waiting.cti):
+            pair.tag.outbox.settle(entry)
 
     # ---------------------------------------------------------------------------------------------------- the pieces
 
@@ -221,9 +230,7 @@ class Replays:
     def _say(self, to_desk: bool, frame: bytes, known: bool) -> None:
         pair = self._pair
         self.runs += 1
-        done = self._try(
-            lambda: pair.desk_after(frame, known=known) if to_desk else pair.tag_after(frame, known=known)
-        )
+        done = self._try(lambda: pair.desk_after(frame, known=known) if to_desk else pair.tag_after(frame))
         if done:
             self._blame(f"{frame.hex()} to the {'desk' if to_desk else 'tag'}: {done}")
 

@@ -59,17 +59,10 @@ class RTCMemory:
         machine.RTC().memory(data)
 
 
-def _uart(part):
-    return machine.UART(
-        part["uart"],
-        part["baud"],
-        tx=part["tx"],
-        rx=part["rx"],
-        rxbuf=_UART_BYTES,
-        # A write that fits does not block the button.
-        txbuf=_UART_BYTES,
-        timeout=0,
-    )
+def _uart(part, begin=machine.UART):
+    first = (part["uart"], part["baud"])
+    # A write that fits does not block the button.
+    return begin(*first, tx=part["tx"], rx=part["rx"], rxbuf=_UART_BYTES, txbuf=_UART_BYTES, timeout=0)
 
 
 def _output(part):
@@ -171,11 +164,30 @@ class Board:
             self.modem_pwrkey = _output(modem["pwrkey"])
             # Low: it may not sleep.
             _output(modem.get("dtr"))
-            self.modem_power = pmu.modem if pmu else _output(modem.get("power"))
+            self._modem = modem
+            self._supply = pmu.modem if pmu else _output(modem.get("power"))
             # What we know before a word is said: our own switch is off after a start, a power chip remembers.
             self.modem_powered = pmu.modem_on() if pmu else "power" not in modem
+            if not self.modem_powered:
+                self.modem_power(False)
         self.restart = machine.reset
         self.battery_mv = pmu.battery_mv if pmu else _divider(parts["battery"])
+
+    def modem_power(self, on):
+        """
+        Switch the modem's supply. While it is off none of our lines feeds the modem from behind: TX is low instead of
+        idling high, RX floats; PWRKEY and DTR are low.
+        """
+        part = self._modem
+        if not on:
+            machine.Pin(part["tx"], machine.Pin.OUT, value=0)
+            machine.Pin(part["rx"], machine.Pin.IN, None)
+        self._supply(on)
+        if on:
+            _uart(part, self._init_uart)
+
+    def _init_uart(self, number, baud, **rest):
+        self.modem_uart.init(baud, **rest)
 
     @staticmethod
     def _power_chip(part):

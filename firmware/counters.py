@@ -34,14 +34,15 @@ class Counters:
     """
     Epoch and seq. Constructing it opens an epoch (written to both stores) unless RTC memory holds a valid record.
 
-    `regenerated` says that both stores were lost and the epoch is made up. `clock_trusted` is kept in the same record
-    for the clock: the RTC runs through what RTC memory survives.
+    `regenerated` says that both stores were lost once and the epoch was made up: such epochs, and those that go on from
+    one, begin at 2**31. `clock_trusted` is kept in the same record for the clock: the RTC runs through what RTC memory
+    survives.
     """
 
     def __init__(self, nvs, journal, rtc, random_bits):
         self._stores = (nvs, journal)
         self.rtc = rtc
-        self.regenerated = self.clock_trusted = False
+        self.clock_trusted = False
         kept = []
         for store in self._stores:
             body = whole(store.get(_EPOCH), 4)
@@ -49,10 +50,10 @@ class Counters:
         if not self._resume(kept):
             self.epoch = max(kept) + 1
             self.seq = 0
-            if not 0 < self.epoch < 1 << 31 or not self._persist():
-                self.regenerated = True
-                self.epoch = random_bits(31) or 1
+            if not 0 < self.epoch < 1 << 32 or not self._persist():
+                self.epoch = 1 << 31 | random_bits(31)
                 self._persist()
+        self.regenerated = self.epoch >> 31
         self.save()
 
     def next_cti(self):
@@ -63,8 +64,7 @@ class Counters:
 
     def save(self):
         """Write epoch, seq and flags to RTC memory."""
-        flags = (1 if self.clock_trusted else 0) | (2 if self.regenerated else 0)
-        self.rtc.write(sealed(self._cti() + bytes((flags,))))
+        self.rtc.write(sealed(self._cti() + bytes((1 if self.clock_trusted else 0,))))
 
     def _cti(self):
         return self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
@@ -80,7 +80,6 @@ class Counters:
         self.epoch = epoch
         self.seq = int.from_bytes(body[4:8], "big")
         self.clock_trusted = bool(body[8] & 1)
-        self.regenerated = bool(body[8] & 2)
         if epoch > min(kept):
             # One store was lost or is behind: mended now, because the other may be the next.
             self._persist()

@@ -60,6 +60,24 @@ def step(state, event):
 Incident = namedtuple("Incident", ("state", "cti", "digest", "rev", "presses"))
 
 
+def heard(incident, level, rev):
+    """
+    Return the Incident after a right ack; the event to step it by, "" for none; what to count if the ack is dropped.
+
+    A level counts when its rev is above the highest applied. The same rev with another level comes from a desk that was
+    restored from a backup and has given it again: which of the two is newer cannot be told. The tag says one above from
+    now on, and the desk goes on above that (docs/protocol.md section 5).
+    """
+    event = EVENTS[level]
+    if rev > incident.rev:
+        return Incident(*incident[:3], rev, incident.presses), event, ""
+    if rev < incident.rev:
+        return incident, "", "down.old"
+    if step(incident.state, event)[0] == incident.state:
+        return incident, "", ""
+    return Incident(*incident[:3], rev + 1, incident.presses), "", "down.rev_again"
+
+
 def pack(incident):
     """Return the bytes to keep on flash."""
     return cbor.encode(list(incident))

@@ -91,6 +91,10 @@ class Outbox:
                 return entry
         return None
 
+    def holds_press(self, incident):
+        """Return whether a press of that incident (the cti of its first alert) is unsettled."""
+        return any([entry.pressed and entry.incident == incident for entry in self._entries])
+
     def settle(self, entry):
         """Forget an entry: the desk has signed for it."""
         self._entries.remove(entry)

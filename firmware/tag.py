@@ -114,11 +114,10 @@ class Tag:
         elif event == "long" and self._may_cancel and self.incident:
             self._say(_CANCEL)
             self._step(self.incident, "cancel")
-        elif event == "released":
+        elif event in ("released", "stuck"):
             self._finger = False
-        elif event == "stuck":
-            self._finger = False
-            self.heartbeat("button stuck")
+            if event == "stuck":
+                self.heartbeat("button stuck")
 
     def on_down(self, token):
         """Take one payload from our own topic: act on it if everything about it is right, else count it."""
@@ -141,19 +140,22 @@ class Tag:
         if not right:
             self._refuse("down.not_ours", "not ours")
             return
-        self.nonce = ack.nonce
         self.on_time(ack.iat_s, True)
+        first = self.nonce is None  # the echo of a made-up epoch moves the desk's mark there
+        if ack.level == 0 or entry or ack.rev > opened.rev:
+            self.nonce = ack.nonce  # of any other: it may be an old one said again
         if ack.level == 0:
             self._state_id = self.link.state = None
+            if first and self._flags & _EPOCH_REGENERATED:
+                self.heartbeat(self._state_text)
             return
         ours = opened and opened.cti == (entry.incident if entry else ack.of)
-        signal = None
-        if ours:
-            if ack.rev > opened.rev:
-                opened = life.Incident(*opened[:3], ack.rev, opened.presses)
-                signal = self._step(opened, life.EVENTS[ack.level])
-            elif ack.rev < opened.rev:
-                self._log.count("down.old")
+        said, event, dropped = life.heard(opened, ack.level, ack.rev) if ours else (opened, "", "")
+        signal = self._step(said, event) if event else ""
+        if dropped:
+            self._log.count(dropped)
+        if not event and said != opened:
+            self._keep(said)
         if entry:
             self.outbox.settle(entry)
             if self._state_id and self._state_id[0] < entry.cti:
@@ -325,6 +327,4 @@ class Tag:
 
     def _undelivered(self):
         """Whether a press of the open incident still waits for the desk."""
-        opened = self.incident
-        waiting = [entry for entry in self.outbox.pending() if entry.pressed and entry.incident == opened.cti]
-        return bool(waiting) or opened.state == "calling"
+        return self.incident.state == "calling" or self.outbox.holds_press(self.incident.cti)

@@ -21,16 +21,24 @@ class Wired(Protocol):
 
     def dtr(self, high: bool) -> None: ...
 
+    def tx(self, high: bool) -> None: ...
+
 
 class Wires:
     """
     An output callback of the panel. The supply starts off, whatever the modem thought.
 
-    modem: VBAT. modem_pwrkey: 1 = the key is pressed. modem_dtr: 1 = high, the modem may sleep. Others pass by.
+    modem: VBAT. modem_pwrkey: 1 = the key is pressed. modem_dtr: 1 = high, the modem may sleep. modem_tx: 1 = the
+    tag's TX idles high, and feeds a modem that has no supply. Others pass by.
     """
 
     def __init__(self, modem: Wired) -> None:
-        self._act = {"modem": modem.supply, "modem_pwrkey": modem.pwrkey_level, "modem_dtr": modem.dtr}
+        self._act = {
+            "modem": modem.supply,
+            "modem_pwrkey": modem.pwrkey_level,
+            "modem_dtr": modem.dtr,
+            "modem_tx": modem.tx,
+        }
         modem.supply(False)
 
     def __call__(self, name: str, value: int, _t_ms: int = 0) -> None:

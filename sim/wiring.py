@@ -40,6 +40,8 @@ def parts_of(board: dict[str, Any]) -> dict[str, Any]:
                 pins.append([sub["pin"], name if key == "power" else f"{name}_{key}", sub.get("active", 1)])
                 if key == "power":
                     supplied[name] = name
+    if "tx" in parts.get("modem", {}):
+        pins.append([parts["modem"]["tx"], "modem_tx", 1])  # an idle UART holds it high
     return {
         "board": board["name"],
         "pins": "\n".join(f"{number} {name} {active}" for number, name, active in pins),

@@ -2,8 +2,8 @@
 
 EDITS = [
     (
-        "tag",
-        "            if ack.rev > opened.rev:\n",
-        "            if ack.rev != opened.rev:\n",
+        "incident",
+        "    if rev > incident.rev:\n",
+        "    if rev != incident.rev:\n",
     ),
 ]

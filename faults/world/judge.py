@@ -43,8 +43,9 @@ class Judge:
         self._rings: dict[tuple[bytes, str], int] = {}
         self._stored: set[bytes] = set()  # digests that a desk had on its disk, whatever became of the disk
         self._felt: list[str] | None = None  # while an ack is being taken
+        self._nonces: set[bytes] = set()  # taken from acks in this life of the tag
         self.gestures = 0
-        self.revs_given_twice = False
+        self.revs_given_twice = 0
 
     def blame(self, invariant: str, text: str, *values: Any) -> None:
         said = f"{invariant}: " + text % values
@@ -109,6 +110,7 @@ class Judge:
     # ----------------------------------------------------------------------------------------------- the button (I3)
 
     def started(self, tag: Tag) -> None:
+        self._nonces = set()
         kept = self._world.body.disk.files.get("/data/incident")
         if kept and tag.incident is None:
             self.blame("I3", "the open incident is forgotten by a restart")
@@ -165,12 +167,22 @@ class Judge:
                 self._closed.add(before[0].cti)
             if whole and tag.incident:
                 self._applies(tag.incident, payload, before[0])
+            if tag.nonce != before[2]:
+                if tag.nonce in self._nonces:
+                    self.blame("I6", "the nonce is set back to %s", tag.nonce.hex())
+                self._nonces.add(tag.nonce)
 
     def _applies(self, opened: Any, payload: bytes, before: Any) -> None:
         """An ack was taken to its end: what it says must be what stands now, and on flash."""
         said = self._acks.get(payload, {})
-        if before and opened.rev > before.rev and opened.state != _STATES.get(said.get(3, 0)):
-            self.blame("I1", "level %d came, and the tag says %s", said.get(3, 0), opened.state)
+        level = _STATES.get(said.get(3, 0))
+        if before and opened.rev > before.rev and opened.state != level:
+            # A desk that lost its disk gave a rev again: the tag goes above it, and waits for what is said there. So do
+            # two incidents of one name, once counters have started over.
+            again = self._world.office.restores or self.rolled
+            if before != opened._replace(rev=said.get(9, 0)) or not again:
+                self.blame("I1", "level %d came, and the tag says %s", said.get(3, 0), opened.state)
+            self.revs_given_twice += 1
         self._applied[opened.cti] = max(opened.rev, self._applied.get(opened.cti, 0))
 
     def _state(self, tag: Tag) -> tuple[Any, ...]:
@@ -256,22 +268,30 @@ class Judge:
         incident = office.store.incident_named(tag.me.tag, opened.cti)
         if incident is None:
             return "the desk does not know the open incident"
-        if self.rev_given_twice(opened, incident):
-            return ""
         if (_STATES.get(incident.level), incident.rev) != (opened.state, opened.rev):
             return f"the tag is {opened.state} rev {opened.rev}, the desk {incident.level} rev {incident.rev}"
         return ""
 
-    def rev_given_twice(self, opened: Any, incident: Any) -> bool:
-        """
-        A desk that lost its disk has given a rev again that the tag knows with another level. Neither side can see
-        that: the one thing about restored desks that the protocol does not heal. It is counted, not blamed.
-        """
-        if not self._world.office.restores or opened.rev != incident.rev:
-            return False
-        given_twice = _STATES.get(incident.level) != opened.state
-        self.revs_given_twice = self.revs_given_twice or given_twice
-        return given_twice
+    def unheard(self) -> str:
+        """Why the tag's last state message does not count at the desk; "" if it does."""
+        tag = self._world.body.tag
+        if self.rolled:
+            return ""  # counters that started over are below the mark until they have passed it again
+        if tag is None:
+            return "the tag is off"
+        if tag.link.state:
+            return "a state message is not answered"
+        return self.behind()
+
+    def behind(self) -> str:
+        """Why the desk does not count what the tag says; "" if it does."""
+        tag = self._world.body.tag
+        ((epoch,),) = self._world.office.committed("SELECT mark_epoch FROM tags WHERE tag = ?", tag.me.tag)
+        return (
+            ""
+            if epoch == tag._counters.epoch
+            else f"the tag is in epoch {tag._counters.epoch}, its mark in {epoch}"
+        )
 
     def verdict(self) -> None:
         """I2 and I3, when all is over."""

@@ -64,6 +64,7 @@ class Office:
         self.manners: dict[str, float] = {}
         self.working = True
         self.restores = 0
+        self.fails_after_act = False  # the disk, soon, and the last backup was just before
         self.last_cti = bytes(8)
         began_s = world.now.s
         desk.intake.time = SimpleNamespace(  # type: ignore[assignment]
@@ -102,6 +103,14 @@ class Office:
         self._put(self._old_image)
         self.restores += 1
         self.start()
+        # People look at what it shows, which is not what they knew, and act on it.
+        for incident in self.store.incidents():
+            self._alarm(incident.id)
+
+    def _fail(self) -> None:
+        if self.working:
+            self._world.log("desk", "the disk fails")
+            self.restore()
 
     def fill_disk(self, full: bool) -> None:
         """Nothing more can be written."""
@@ -196,6 +205,10 @@ class Office:
         """As `python -m desk take`, beside a running desk or a dead one."""
         if not self.working:
             return
+        if self.up and self.fails_after_act:
+            self.fails_after_act = False
+            self.back_up()
+            self._world.later(self._world.dice.uniform(0.3, 6), self._fail)
         store = self.store if self.up else Store(str(self._path))
         try:
             with store.transaction():

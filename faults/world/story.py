@@ -44,7 +44,7 @@ class Story:
             self._hazards = [each for each in self._hazards if each != self._no_coverage]
         if world.attacker.active:
             self._hazards += [world.attacker.strike] * 3
-        rare = ((self._restore_desk, 0.2), (self._old_flash, 0.15), (self._lose_counters, 0.05))
+        rare = ((self._restore_desk, 0.25), (self._old_flash, 0.15), (self._lose_counters, 0.15))
         self._once = [hazard for hazard, share in rare if dice.random() < share]
         if self._old_flash in self._once:
             # Counters that start over are an attacker's chance.
@@ -52,6 +52,7 @@ class Story:
         if self._restore_desk in self._once:
             # What is lost must be missed: the incident stays open.
             world.office.manners["close"] = 0
+            world.office.fails_after_act = dice.random() < 0.5
         self._gestures = (*[self._hold] * 4, self._taps, self._brush, *[self._cancel] * 2)
         self._every_s = dice.choice((3, 8, 20)) * max(1, self.lasts_s // 400)
 

@@ -65,6 +65,9 @@ class UART(io.IOBase):
         timeout_char=0,
         **options,
     ):
+        self._tx = None if tx is None else simhost.pin(tx)[0]
+        if self._tx:
+            simpanel.say(self._tx, 1)
         self._rxbuf = rxbuf
         self._txbuf = txbuf
         self._byte_us = 10000000 // baudrate
@@ -72,7 +75,10 @@ class UART(io.IOBase):
         self._timeout = timeout
 
     def _powered(self):
-        return all(simpanel.outputs.get(name, 0) for name in self._supplies)
+        # A Pin on the line of TX takes it from the UART until its next init.
+        return (not self._tx or simpanel.outputs[self._tx]) and all(
+            simpanel.outputs.get(name, 0) for name in self._supplies
+        )
 
     def _open(self):
         # Whoever plays the part may come later, or go and come again under the same name.

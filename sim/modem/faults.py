@@ -29,6 +29,7 @@ Events: pdp_drop, sim_restart, and reset or urc without `on`.
 """
 
 import json
+import math
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -87,12 +88,14 @@ class Fault:
                     f"{fault} takes no {key!r}. It takes: {', '.join((*known[fault], *_COMMON))}"
                 )
         for key in ("at_ms", "count", "skip", "ms", "keep", "index", "code"):
-            if type(options.get(key, 0)) not in (int, float) or options.get(key, 0) < 0:
+            if type(options.get(key, 0)) not in (int, float) or not 0 <= options.get(key, 0) < math.inf:
                 raise FaultError(f"{fault}: {key} is a number, not {options[key]!r}")
         if options.get("where", "middle") not in _PLACES:
             raise FaultError(f"{fault}: where is one of {', '.join(_PLACES)}")
         self.kind = fault
         on = options.get("on", _ON.get(fault))
+        if not isinstance(on, str | None):
+            raise FaultError(f"{fault}: on is a command or *, not {on!r}")
         # A name is given as in the line (AT+CSQ) or as in the sheet (CSQ, +CSQ).
         self.on = on if on in (None, "*") else bare(on)
         self.event = fault in EVENTS and self.on is None
@@ -149,7 +152,7 @@ def parse(line: str) -> Fault:
     """Return the fault of a line of JSON. FaultError says what is wrong with it."""
     try:
         options = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FaultError(f"not JSON: {line!r} ({error})")
     if not isinstance(options, dict) or not isinstance(options.get("fault"), str):
         raise FaultError(f'a fault is an object with a "fault": {line!r}')

@@ -184,6 +184,10 @@ class Modem:
         """Set DTR: high lets the modem sleep when CSCLK=1, low wakes it."""
         self._parts.power.dtr(high)
 
+    def tx(self, high: bool) -> None:
+        """Follow the tag's TX: high feeds the modem through its protection while the supply is off."""
+        self._parts.power.tx_high = high
+
     # The world
 
     @property

@@ -22,6 +22,7 @@ class Power:
         self.state = "off"
         self.supplied = True
         self.dtr_high = False
+        self.tx_high = False  # the host's TX; only a wire that is told of matters
         self.starts = 0  # boots that were begun, for whatever reason
         self._core = core
         self._forget, self._booted = forget, booted
@@ -32,7 +33,10 @@ class Power:
     # What the owner does
 
     def supply(self, on: bool) -> None:
-        """Switch VBAT. Off is at once: nothing is said, no peer is told, a dead modem is cured."""
+        """
+        Switch VBAT. Off is at once: nothing is said, no peer is told, a dead modem is cured, unless a line that stays
+        high goes on feeding it.
+        """
         if on == self.supplied:
             return
         self._core.mark("supply on" if on else "supply off")
@@ -43,7 +47,10 @@ class Power:
             self._off_ms = _NEVER
             if self._core.port is not None:
                 self._core.port.cut()
-            self._core.faults.clear("dead")
+            if self.tx_high or self.dtr_high:
+                self._core.mark("fed by its lines")
+            else:
+                self._core.faults.clear("dead")
 
     def pulse(self, ms: float) -> None:
         """Judge a low pulse of PWRKEY, at its end."""

@@ -41,7 +41,7 @@ class _Quick:
     """The modem's wires. A pulse of PWRKEY lasts as long in the modem's quicker time as in the tag's."""
 
     def __init__(self, modem: Modem) -> None:
-        self.supply, self.dtr = modem.supply, modem.dtr
+        self.supply, self.dtr, self.tx = modem.supply, modem.dtr, modem.tx
         self._modem = modem
 
     def pwrkey_level(self, low: bool) -> None:

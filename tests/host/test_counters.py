@@ -128,7 +128,7 @@ def test_with_both_stores_lost_an_epoch_is_made_up_and_said(stores):
         stores.lose(store, "lost")
     counters = stores.start()
     assert counters.regenerated
-    assert counters.epoch == random.Random(5).getrandbits(31)
+    assert counters.epoch == 1 << 31 | random.Random(5).getrandbits(31)
     assert stores.kept() == [pack_epoch(counters.epoch)] * 2
 
 
@@ -138,7 +138,8 @@ def test_a_made_up_epoch_is_said_for_as_long_as_it_lasts(stores):
     stores.start()
     assert stores.start().regenerated
     stores.rtc.data = b""
-    assert not stores.start().regenerated
+    assert stores.start().regenerated
+    assert stores.kept() == [pack_epoch((1 << 31 | random.Random(5).getrandbits(31)) + 1)] * 2
 
 
 def test_with_both_stores_lost_rtc_memory_still_knows(stores):
@@ -171,16 +172,18 @@ def test_when_both_stores_refuse_each_start_makes_an_epoch_up(stores, monkeypatc
 
 
 def test_after_the_last_epoch_one_is_made_up(stores):
-    stores.nvs.put("epoch", pack_epoch((1 << 31) - 1))
+    stores.nvs.put("epoch", pack_epoch((1 << 32) - 1))
     counters = stores.start()
     assert counters.regenerated
-    assert 0 < counters.epoch < 1 << 31
+    assert 1 << 31 <= counters.epoch < 1 << 32
 
 
-def test_a_made_up_epoch_is_never_zero(stores):
+@pytest.mark.parametrize("bits", [0, (1 << 31) - 1])
+def test_a_made_up_epoch_is_above_every_counted_one(stores, bits):
+    """So the desk's mark is passed at once, unless counters were lost before; and it never looks like a counted one."""
     for store in ("nvs", "journal"):
         stores.lose(store, "lost")
-    assert Counters(stores.nvs, stores.journal, stores.rtc, lambda bits: 0).epoch == 1
+    assert Counters(stores.nvs, stores.journal, stores.rtc, lambda _: bits).epoch == (1 << 31) + bits
 
 
 def test_trust_in_the_clock_is_kept_with_the_counters(stores):

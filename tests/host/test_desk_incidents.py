@@ -60,6 +60,15 @@ def test_a_regenerated_epoch_from_below_needs_the_echo(flags: int, nonce: bytes 
     assert judge(_claims(flags=flags, nonce=nonce), None, (9, 9), [b"older...", NONCE]) == verdict
 
 
+@pytest.mark.parametrize("kind", range(1, 8))
+def test_a_regenerated_epoch_is_answered_before_it_can_echo_but_for_the_will(kind: int) -> None:
+    assert judge(_claims(kind, flags=8), None, (9, 9), [NONCE]) == (DROP if kind == 7 else LATE)
+    assert judge(_claims(kind, flags=8), True, (9, 9), [NONCE]) == REPEAT
+    assert judge(_claims(kind, flags=8, nonce=NONCE), None, (9, 9), [NONCE]) == NEW
+    late = DROP if kind in (4, 5, 7) else LATE
+    assert judge(_claims(kind, 9, flags=8, nonce=NONCE), None, (9, 9), [NONCE]) == late
+
+
 def test_an_alert_opens_an_incident_at_level_1_and_rev_1() -> None:
     incident = _open(battery_mv=3900)
     assert (incident.level, incident.rev, incident.first, incident.digest) == (RECEIVED, 1, cti(1, 1), DIGEST)

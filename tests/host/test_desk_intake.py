@@ -192,22 +192,42 @@ def test_a_will_stands_until_anything_later_is_stored_and_never_rings(
     assert store.incidents(all_=True) == []
 
 
+def _marks(store: Store) -> list[tuple[int, int]]:
+    return [(row["mark_epoch"], row["mark_seq"]) for row in store.tag_rows()]
+
+
 def test_a_tag_that_lost_its_counters_is_believed_when_it_echoes_the_desk(
     desk: Intake, store: Store, tag: KeyTag
 ) -> None:
-    nonce = tag.hear(desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=900)).token or b"")[4]
-    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=7, k3=8, k5=bytes(8))).token is None
-    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=8, k3=8, k5=nonce)).token
-    assert [(row["mark_epoch"], row["mark_seq"]) for row in store.tag_rows()] == [(8, 1)]
-    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 2, epoch=8)).token
+    desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=900))
+    first = desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=7, k3=8))
+    assert [event["reason"] for event in first.events] == ["late"]
+    assert _marks(store) == [(900, 1)]
+    nonce = tag.hear(first.token or b"")[4]
+    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 2, epoch=7, k3=8, k5=nonce)).token
+    assert _marks(store) == [(7, 2)]
+    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 3, epoch=7)).token
 
 
-def test_only_the_last_nonces_said_are_believed(desk: Intake, tag: KeyTag) -> None:
+def test_an_old_state_message_of_a_made_up_epoch_moves_no_mark_however_often_it_is_said(
+    desk: Intake, store: Store, tag: KeyTag
+) -> None:
+    old = tag.say(HEARTBEAT, 1, epoch=7, k3=8, k5=bytes(8))
+    desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=900))
+    heard_ms = store.tag_rows()[0]["heard_ms"]
+    assert [bool(desk.handle(tag.topic, old).token) for _ in range(3)] == [True, False, False]
+    assert _marks(store) == [(900, 1)]
+    assert store.tag_rows()[0]["heard_ms"] == heard_ms
+
+
+def test_only_the_last_nonces_said_are_believed(desk: Intake, store: Store, tag: KeyTag) -> None:
     nonces = [
         tag.hear(desk.handle(tag.topic, tag.say(HEARTBEAT, seq)).token or b"")[4] for seq in range(1, 7)
     ]
-    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=0, k3=8, k5=nonces[0])).token is None
-    assert desk.handle(tag.topic, tag.say(HEARTBEAT, 2, epoch=0, k3=8, k5=nonces[-1])).token
+    desk.handle(tag.topic, tag.say(HEARTBEAT, 1, epoch=0, k3=8, k5=nonces[0]))
+    assert _marks(store) == [(1, 6)]
+    desk.handle(tag.topic, tag.say(HEARTBEAT, 2, epoch=0, k3=8, k5=nonces[-1]))
+    assert _marks(store) == [(0, 2)]
 
 
 def _refusals(desk: Intake, topic: str, payload: bytes) -> list[str]:

@@ -266,6 +266,9 @@ WRONG = {
     '{"fault": "late"}': 'late needs "on"',
     '{"fault": "late", "on": "CSQ", "keep": 1}': "late takes no 'keep'. It takes: ms, ",
     '{"fault": "late", "on": "CSQ", "ms": "long"}': "ms is a number, not 'long'",
+    '{"fault": "late", "on": "CSQ", "ms": Infinity}': "ms is a number, not inf",
+    '{"fault": "late", "on": 0}': "on is a command or *, not 0",
+    "[" * 2000: "not JSON",
     '{"fault": "urc", "on": "CSQ", "where": "up"}': "where is one of before, middle, after",
 }
 

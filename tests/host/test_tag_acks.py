@@ -220,12 +220,32 @@ def test_the_same_ack_again_is_felt_no_more(worn):
     assert worn.felt() == ["coming"]
 
 
-def test_a_repeated_rev_says_nothing_new_whatever_its_level(worn):
+@pytest.mark.parametrize("before", [RECEIVED, SEEN, COMING])
+@pytest.mark.parametrize("again", [RECEIVED, SEEN, COMING, CLOSED, DECLINED])
+def test_a_rev_given_to_another_level_is_not_believed_and_gone_above(worn, before, again):
+    """The desk was restored from a backup: neither level can be told from the true one by its rev."""
     token = worn.pending()[0].token
-    worn.hear(token, RECEIVED, 1)
-    worn.hear(token, COMING, 1)
-    assert worn.felt() == ["received"]
-    assert worn.tag.incident.state == "received"
+    worn.hear(token, before, 2)
+    worn.felt()
+    was = worn.tag.incident
+    for _ in range(3):
+        worn.hear(token, again, 2)
+    same = again == before or (before, again) == (RECEIVED, DECLINED)
+    assert worn.tag.incident == was._replace(rev=2 if same else 3)
+    assert worn.felt() == []
+    worn.cut()
+    worn.press()
+    assert worn.said()[-1].rev == worn.tag.incident.rev == (2 if same else 3)
+
+
+def test_the_level_of_a_restored_desk_is_felt_with_its_answer_to_the_next_message(worn):
+    token = worn.pending()[0].token
+    worn.hear(token, COMING, 2)
+    worn.hear(token, SEEN, 2)
+    assert worn.felt() == ["coming"]
+    worn.hear(token, SEEN, 4)
+    assert worn.felt() == ["still_calling"]
+    assert (worn.tag.incident.state, worn.tag.incident.rev) == ("seen", 4)
 
 
 def test_coming_played_back_after_declined_is_not_felt_and_counted(worn):
@@ -343,6 +363,40 @@ def test_the_desks_last_nonce_is_echoed(worn):
     worn.press()
     worn.tag.heartbeat()
     assert worn.said()[-1].nonce == worn.state().nonce == worn.desk.nonce
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_replayed_ack_does_not_set_the_nonce_back(worn, cut):
+    """Neither the ack that settled the alert nor the one that brought a level, said again, is the desk's last word."""
+    token = worn.pending()[0].token
+    old = [worn.desk.ack(token, RECEIVED, 1), worn.desk.ack(token, COMING, 2)]
+    for each in old:
+        worn.tag.on_down(each)
+    worn.press()
+    worn.hear(worn.pending()[0].token, COMING, 2)
+    if cut:
+        worn.cut()
+    last = worn.tag.nonce
+    assert last == (None if cut else worn.desk.nonce)
+    for each in old:
+        worn.tag.on_down(each)
+    assert worn.tag.nonce == last
+
+
+def test_a_made_up_epoch_is_said_again_with_the_first_nonce(worn):
+    """The desk has kept and answered the first state message, but its mark moves only for an echo."""
+    worn.tag.start("power on")
+    worn.hear(worn.tag.link.state, 0, 0)
+    assert worn.tag.link.state is None
+    worn.nvs.records.clear()
+    worn.journal.remove("epoch")
+    worn.cut()
+    worn.tag.start("power on")
+    assert (worn.state().flags & 8, worn.state().nonce) == (8, None)
+    worn.hear(worn.tag.link.state, 0, 0)
+    assert (worn.state().flags & 8, worn.state().nonce) == (8, worn.desk.nonce)
+    worn.hear(worn.tag.link.state, 0, 0)
+    assert worn.tag.link.state is None
 
 
 # -------------------------------------------------------------------------------------------------------------- closed
