@@ -33,7 +33,7 @@ def _before_output(name):
             uart.any()
 
 
-simpanel.before_output = _before_output
+simpanel.power = _before_output
 
 
 class UART(io.IOBase):
@@ -72,7 +72,7 @@ class UART(io.IOBase):
         self._timeout = timeout
 
     def _powered(self):
-        return all(simpanel.outputs.get(name, 0) for name in self._supplies)
+        return all(simpanel.out.get(name, 0) for name in self._supplies)
 
     def _open(self):
         # Whoever plays the part may come later, or go and come again under the same name.
@@ -81,7 +81,7 @@ class UART(io.IOBase):
             return
         self._tried_ms = now_ms
         try:
-            file = simhost.files.open(self._path, "r+b")
+            file = simhost.folder.open(self._path, "r+b")
         except OSError:
             return
         termios.setraw(file.fileno())
