@@ -18,6 +18,8 @@ import esp32
 import machine
 from micropython import const
 
+# The chip's watchdog: made, nothing stops it.
+WDT = machine.WDT
 # Edges the interrupt can latch before they are read; a bouncing press makes a dozen.
 _EDGES = const(32)
 _UART_BYTES = const(2048)
@@ -111,8 +113,12 @@ class ButtonPin:
         return self._pin.value() == self._active
 
     async def wait(self):
-        """Wait for an edge. It comes from a finger, so this wait alone has no deadline."""
+        """Wait for an edge, or for kick(): an edge comes from a finger, so this wait has no deadline of its own."""
         await self._flag.wait()
+
+    def kick(self):
+        """End wait()."""
+        self._flag.set()
 
     def edges(self):
         """Return the (level, at_ms) latched since the last call, oldest first."""
@@ -136,6 +142,8 @@ class ButtonPin:
 
 class Board:
     """Constructing it claims the pins. `ticks_ms` stamps the button's edges."""
+
+    restart = staticmethod(machine.reset)
 
     def __init__(self, name, ticks_ms):
         try:
@@ -170,7 +178,6 @@ class Board:
             self.modem_powered = pmu.modem_on() if pmu else "power" not in modem
             if not self.modem_powered:
                 self.modem_power(False)
-        self.restart = machine.reset
         self.battery_mv = pmu.battery_mv if pmu else _divider(parts["battery"])
 
     def modem_power(self, on):

@@ -14,7 +14,7 @@ print("obereg: reset cause %d, wake reason %d" % (cause, machine.wake_reason()))
 try:
     with open("/stage/ready") as file:
         names = file.read().split()
-except OSError:
+except (OSError, ValueError):
     names = []
 for name in names:
     try:
@@ -24,7 +24,7 @@ for name in names:
             os.rename("/stage" + name, name)
     except OSError as error:
         if error.errno != 2:  # gone: done before the cut
-            raise
+            names = []  # tried again at the next start
 if names:
     os.remove("/stage/ready")
 
@@ -54,7 +54,7 @@ else:
     try:
         import app
 
-        app.run()
+        app.run(True)
     except BaseException as error:  # noqa: BLE001 - SystemExit and Ctrl-C too: no prompt behind it
         import sys
 

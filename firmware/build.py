@@ -20,8 +20,7 @@ import config
 import envelope
 import identity
 from board import NVS, Board
-from counters import Counters
-from haptics import Haptics
+from counters import Counters, whole
 from journal import Journal
 from link import Dial, Link
 from micropython import const
@@ -36,6 +35,8 @@ _BUILD = const("/build.json")
 _SERVICE = const("/data/service")
 # Before this firmware was written: when build.json cannot say how late it is at least.
 _OLDEST_S = const(1790000000)
+# No firmware is used for longer: 20 years.
+_LIFE_S = const(630720000)
 
 
 class BuildError(Exception):
@@ -95,6 +96,13 @@ def _built_s():
         return _OLDEST_S
 
 
+def _floor_s(nvs):
+    """Return the last time that was signed, or that of the build if there is none (or none that can be)."""
+    built_s = _built_s()
+    said_s = int.from_bytes(whole(nvs.get("time"), 5) or b"", "big")
+    return said_s if built_s < said_s < built_s + _LIFE_S else built_s
+
+
 def begin(app):
     """Read the settings, claim the board's pins."""
     try:
@@ -116,12 +124,19 @@ def begin(app):
         elif settings is None:
             raise error
     app.board = board = Board(settings.board, clock.ticks_ms)
-    app.haptics = Haptics(board.vibration, board.light, settings.discreet and app.in_service, app.log)
+    try:
+        from haptics import Haptics
+
+        discreet = settings.discreet and app.in_service
+        app.haptics = Haptics(board.vibration, board.light, discreet, app.log)
+    except Exception as error:  # noqa: BLE001 - judged there
+        app.wrong(error)
+        app.haptics = _Numb()
     if trouble:
         if not raw:
             raise trouble
-        app.note = "; %s" % trouble
-        app.log.say("W", "app: the last good settings are used" + app.note)
+        app.note += "; %s" % trouble
+        app.log.say("W", "app: the last good settings are used: %s" % trouble)
         if ca:
             _mend(settings.broker_ca, ca)
     app.config = settings
@@ -139,9 +154,11 @@ def join(app):
     journal = Journal("/data")
     me = identity.load(board.nvs, journal)
     counters = Counters(board.nvs, journal, board.rtc_memory, random.getrandbits)
-    utc = clock.Clock(board.set_rtc, _built_s(), counters.clock_trusted)
+    utc = clock.Clock(board.set_rtc, _floor_s(board.nvs), counters.clock_trusted, counters.keep)
     bearers = _bearers(app, settings, ca, utc)
-    app.sky = _sky(app)
+    # In safe mode nothing that an alert can do without. No function of this module: it would keep all of it.
+    nothing = [].clear
+    app.sky = None if app.safe else _sky(app)
     app.tag = tag = Tag(
         me,
         counters,
@@ -149,8 +166,8 @@ def join(app):
         Outbox(Journal("/data/outbox"), envelope.digest, log),
         journal,
         log,
-        app.sky.fix,
-        board.battery_mv,
+        app.sky.fix if app.sky else nothing,
+        nothing if app.safe else board.battery_mv,
         app.haptics.feel,
         app.hurry,
         app.cell,
@@ -162,9 +179,19 @@ def join(app):
     )
     # All could be built from them.
     identity.keep(board.nvs, journal, raw + b"\0" + ca)
+    app.once = [app, board, counters, utc, tag, tag.outbox, app.link] + bearers
+    if app.modem:
+        app.once += [app.modem, app.modem.line]
     log.say("I", "app: obereg %s, tag %s, board %s" % (VERSION, me.tag, settings.board))
     # What checks the fields need not stay in the heap.
     del sys.modules["config"], sys.modules["identity"]
+
+
+class _Numb:
+    """Stands for haptics that do not load."""
+
+    feel = kick = staticmethod(lambda *said: None)
+    run = staticmethod(lambda: asyncio.sleep(3600))
 
 
 def _bearers(app, settings, ca, utc):
@@ -172,30 +199,37 @@ def _bearers(app, settings, ca, utc):
     board, log = app.board, app.log
     name = settings.broker_name or settings.broker_host
     bearers: list = []
-    if settings.apn is not None and board.modem_uart:
-        from at_socket import AtSocket
-        from sim7080 import SIM7080
+    try:
+        if settings.apn is not None and board.modem_uart:
+            from at_socket import AtSocket
+            from sim7080 import SIM7080
 
-        uart = board.modem_uart
-        app.modem = SIM7080(
-            asyncio.StreamReader(uart),
-            uart.write,
-            board.modem_power,
-            board.modem_powered,
-            board.modem_pwrkey,
-            settings.apn,
-            settings.bands,
-            utc.fields,
-            app.on_utc,
-            log,
-        )
-        bearers.append(AtSocket(app.modem, settings.broker_ca if ca else None, name, log))
-    if settings.wifi:
-        from wifi import Wifi, tls_context
+            uart = board.modem_uart
+            app.modem = SIM7080(
+                asyncio.StreamReader(uart),
+                uart.write,
+                board.modem_power,
+                board.modem_powered,
+                board.modem_pwrkey,
+                settings.apn,
+                settings.bands,
+                utc.fields,
+                app.on_utc,
+                log,
+            )
+            bearers.append(AtSocket(app.modem, settings.broker_ca if ca else None, name, log))
+            app.ears += (("modem", uart),)
+    except Exception as error:  # noqa: BLE001 - judged there
+        app.wrong(error)
+    try:
+        if settings.wifi:
+            from wifi import Wifi, tls_context
 
-        # After the clock: a certificate is checked against it.
-        context = tls_context(ca) if ca else None
-        bearers.append(Wifi(board.station(), settings.wifi, context, name, log))
+            # After the clock: a certificate is checked against it.
+            context = tls_context(ca) if ca else None
+            bearers.append(Wifi(board.station(), settings.wifi, context, name, log, app.on_utc))
+    except Exception as error:  # noqa: BLE001 - judged there
+        app.wrong(error)
     if not bearers:
         raise BuildError("config.json: no way to the desk: neither apn (and a board with a modem) nor wifi")
     return bearers
@@ -207,6 +241,7 @@ def _sky(app):
     if board.gnss_uart:
         from own_sky import OwnSky
 
+        app.ears += (("sky", board.gnss_uart),)
         return OwnSky(asyncio.StreamReader(board.gnss_uart), board.gnss_power)
     from shared_sky import SharedSky
 

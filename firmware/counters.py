@@ -14,9 +14,9 @@ from journal import unpack
 from micropython import const
 
 _EPOCH = const("epoch")
-# What a record's magic and CRC-32 add; and the one in RTC memory: cti and flags.
-_SEAL_BYTES = const(8)
+# What the record in RTC memory holds: cti and flags; with its magic and CRC-32. Behind it is app.py's.
 _RTC_BYTES = const(9)
+_RECORD = const(17)
 
 
 def whole(data, size):
@@ -35,14 +35,14 @@ class Counters:
     Epoch and seq. Constructing it opens an epoch (written to both stores) unless RTC memory holds a valid record.
 
     `regenerated` says that both stores were lost once and the epoch was made up: such epochs, and those that go on from
-    one, begin at 2**31. `clock_trusted` is kept in the same record for the clock: the RTC runs through what RTC memory
-    survives.
+    one, begin at 2**31. `clock_trusted` (Clock.trust) is kept in the same record for the clock: the RTC runs through
+    what RTC memory survives.
     """
 
     def __init__(self, nvs, journal, rtc, random_bits):
         self._stores = (nvs, journal)
         self.rtc = rtc
-        self.clock_trusted = False
+        self.clock_trusted = 0
         kept = []
         for store in self._stores:
             body = whole(store.get(_EPOCH), 4)
@@ -64,14 +64,29 @@ class Counters:
 
     def save(self):
         """Write epoch, seq and flags to RTC memory."""
-        self.rtc.write(sealed(self._cti() + bytes((1 if self.clock_trusted else 0,))))
+        self.rtc.write(sealed(self._cti() + bytes((self.clock_trusted,))) + self.rtc.read()[_RECORD:])
+
+    def trust(self, trust):
+        """Let RTC memory know what the RTC's time is worth; return whether it was worth nothing."""
+        known = self.clock_trusted
+        if known != trust:
+            self.clock_trusted = trust
+            self.save()
+        return trust > 0 == known
+
+    def keep(self, utc_s):
+        """Keep a time that the desk has signed: the next start's clock is not below it."""
+        try:
+            self._stores[0].put("time", sealed(utc_s.to_bytes(5, "big")))
+        except Exception:  # noqa: BLE001 - it will be said again
+            pass
 
     def _cti(self):
         return self.epoch.to_bytes(4, "big") + self.seq.to_bytes(4, "big")
 
     def _resume(self, kept):
         """Go on where RTC memory says, unless a store has seen a start that it has not."""
-        body = whole(self.rtc.read()[: _RTC_BYTES + _SEAL_BYTES], _RTC_BYTES)
+        body = whole(self.rtc.read()[:_RECORD], _RTC_BYTES)
         if body is None:
             return False
         epoch = int.from_bytes(body[:4], "big")
@@ -79,7 +94,7 @@ class Counters:
             return False
         self.epoch = epoch
         self.seq = int.from_bytes(body[4:8], "big")
-        self.clock_trusted = bool(body[8] & 1)
+        self.clock_trusted = body[8] & 5
         if epoch > min(kept):
             # One store was lost or is behind: mended now, because the other may be the next.
             self._persist()

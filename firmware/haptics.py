@@ -8,9 +8,12 @@ Plays signals on the vibration motor and the light, one after the other: none is
 
 import asyncio
 
+import clock
 import signals
 from micropython import const
 
+# The longest pattern takes 3 s.
+_PLAY_MS = const(30000)
 # More than that is a pattern nobody could tell apart.
 _MAX_QUEUE = const(4)
 _GAP_S = const(0.15)
@@ -47,12 +50,18 @@ class Haptics:
                     break
         self._woken.set()
 
+    def kick(self):
+        """Let run() show that it goes on."""
+        self._woken.set()
+
     async def run(self):
         """Play what is queued, for ever."""
         while True:
+            clock.expect("haptics", _PLAY_MS)
             await self._woken.wait()
             self._woken.clear()
             while self._queue:
+                clock.expect("haptics", _PLAY_MS)
                 vibration, light = signals.pattern(self._queue.pop(0), self.discreet)
                 await asyncio.gather(_play(self.vibration, vibration), _play(self.light, light))
                 # So that two patterns do not melt into one.

@@ -89,8 +89,12 @@ def unpack(data):
         incident = Incident(*cbor.decode(data))
         # Every open state has a row of its own for it; idle has none, and is no record.
         step(incident.state, "received")
-        # Anything that is no integer has no sum with one.
-        if len(incident.cti) == len(incident.digest) == 8 and incident.rev + incident.presses >= 0:
+        # What a desk would not read must not be said again: text has no sum with bytes, and True is no number.
+        if (
+            len(incident.cti + b"") == len(incident.digest + b"") == 8
+            and type(incident.rev) is type(incident.presses) is int
+            and incident.rev >> 32 == incident.presses >> 32 == 0
+        ):
             return incident
     except (cbor.CBORError, IncidentError, TypeError):
         pass

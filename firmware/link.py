@@ -30,6 +30,9 @@ _HOUR_MS = const(3600000)
 # Attaching that takes longer is worth a word; a radio that is lent to the sky is back before.
 _LONG_MS = const(90000)
 _SPARE_S = const(5)
+# How long a round of run() takes at most (the app kicks it, a modem may be mute), and an opening in all its steps.
+_ROUND_MS = const(240000)
+_OPENING_MS = const(1200000)
 # The same bytes again at 0, 2, 5, 10, 20, 30 s after the first time, then every 60 s +- 20 %, without end.
 _RESEND_MS = (2000, 3000, 5000, 10000, 10000)
 _RESEND_TAIL_MS = const(60000)
@@ -38,7 +41,7 @@ _CALM_MS = (5000, 30000, 120000)
 _CALM_TAIL_MS = const(600000)
 _URGENT_MS = (300, 700, 1500, 3000, 5000, 10000)
 _URGENT_TAIL_MS = const(15000)
-# Networks reject who reconnects more often, so outside an incident this is the most.
+# Networks reject who reconnects more often outside an incident.
 _OPENS_PER_HOUR = const(6)
 _JITTER_PERCENT = const(20)
 
@@ -112,6 +115,7 @@ class Link:
     async def run(self):
         """Deliver, for ever."""
         while True:
+            clock.expect("link", _ROUND_MS)
             now_ms = clock.ticks_ms()
             self._sessions = [session for session in self._sessions if not session.over]
             wait_ms = self._keep_sessions(now_ms)
@@ -199,6 +203,7 @@ class Link:
             while not session.over:
                 # A heartbeat is answered well within the keep-alive (config.py sees to it).
                 left_ms = self._dial.keep_alive_s * 1000 if session.ready else session.bearer.open_ms
+                clock.expect(session, left_ms + _ROUND_MS)
                 data = await asyncio.wait_for(session.stream.read(512), left_ms / 1000)
                 if not data:
                     raise OSError("the broker closed the connection")
@@ -212,11 +217,13 @@ class Link:
             self._end(session, error)
         finally:
             session.over = True
+            clock.due.pop(session, None)
             if session.stream:
                 await session.stream.close()
 
     async def _open(self, session):
         dial, bearer = self._dial, session.bearer
+        clock.expect(session, _OPENING_MS)
         async with self._locks[self._bearers.index(bearer)]:
             # It has the deadline; this one is for a bearer that forgets it.
             await asyncio.wait_for(bearer.attach(bearer.attach_ms), bearer.attach_ms / 1000 + _SPARE_S)

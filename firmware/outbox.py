@@ -58,8 +58,10 @@ class Outbox:
         for name in journal.names():
             try:
                 kind, incident, pressed, token = cbor.decode(journal.get(name) or b"")
+                if not isinstance(token, bytes):
+                    raise OutboxError
                 self._entries.append(Entry(unhexlify(name), kind, incident, pressed, token, digest(token)))
-            except (cbor.CBORError, ValueError, TypeError):
+            except Exception:  # noqa: BLE001 - what is here must not keep the rest from being said
                 # Cut while it was written, or rotten: there are no whole bytes to say.
                 log.count("outbox.damaged")
                 journal.remove(name)

@@ -9,6 +9,10 @@ A receiver on a UART of its own: it listens for as long as its supply is on.
 
 import clock
 from gnss import Receiver
+from micropython import const
+
+# Bytes that are there are read well within this.
+_HEARD_MS = const(10000)
 
 
 class OwnSky:
@@ -30,6 +34,7 @@ class OwnSky:
         """Hear the receiver, for ever. It may be silent for ever (it is off most of the time): the fix's age tells."""
         while True:
             data = await self._reader.read(256)
+            clock.expect("sky", _HEARD_MS)
             if data:
                 self._receiver.feed(data, clock.ticks_ms())
                 utc_s = self._receiver.utc()

@@ -17,6 +17,8 @@ from at_gnss import locate
 from micropython import const
 
 _LOOK_MS = const(200)
+# A window, and before and behind it commands with deadlines of their own.
+_ROUND_MS = const(300000)
 # A cold start takes 30 s under an open sky.
 _WINDOW_MS = const(60000)
 # LTE's turn between two windows of an incident.
@@ -46,6 +48,7 @@ class SharedSky:
     async def run(self, tag):
         """Lend the radio whenever it is the sky's turn, for ever."""
         while True:
+            clock.expect("sky", _ROUND_MS)
             await asyncio.sleep(_LOOK_MS / 1000)
             # Forgotten in time: it may be days until all is settled, and ticks of long ago look like the future.
             if self._pause_ms and clock.since(clock.ticks_ms(), self._ended_ms) >= self._pause_ms:

@@ -187,10 +187,10 @@ class Tag:
         return self.link.state is None and not self.outbox.pending()
 
     def on_time(self, utc_s, signed=False):
-        """The desk (signed) or the receiver says what time it is."""
-        if self.utc.learn(utc_s, signed) and not self._counters.clock_trusted:
-            self._counters.clock_trusted = True
-            self._counters.save()
+        """The desk (signed) or the receiver says what time it is; None: it cannot be what our clock says."""
+        if not self.utc.learn(utc_s, signed):
+            self._log.count("time.refused")
+        if self._counters.trust(self.utc.trust):
             self._log.mark("time known")
 
     def tick(self, now_ms):

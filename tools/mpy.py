@@ -55,8 +55,12 @@ def compile_mpy(source: pathlib.Path, target: pathlib.Path, name: str) -> None:
 
 
 def uncommented(source: pathlib.Path) -> bytes:
-    """Return what is flashed of a module that stays source. MpyError if it is no Python."""
-    return (ast.unparse(_parsed(source)) + "\n").encode()
+    """Return what is flashed of a module that stays source, indented by one space. MpyError if it is no Python."""
+    lines = [line for line in ast.unparse(_parsed(source)).split("\n") if line]
+    short = [line.lstrip(" ") for line in lines]
+    return "".join(
+        " " * ((len(line) - len(rest)) // 4) + rest + "\n" for line, rest in zip(lines, short, strict=True)
+    ).encode()
 
 
 def shortened(source: pathlib.Path) -> tuple[str, dict[str, str]]:

@@ -12,7 +12,7 @@ import tempfile
 from tools.contents import modules
 from tools.mpy import FIRMWARE, SOURCES, MpyError, compile_mpy, uncommented
 
-BOARD_BUDGET = 48 * 1024
+BOARD_BUDGET = 56 * 1024
 MODULE_BUDGET = 4 * 1024
 
 

@@ -3,7 +3,7 @@
 EDITS = [
     (
         "tag",
-        ("        opened = self.incident\n        self.drill.pressed(opened)\n        if opened:\n            # Counted"),
-        ("        opened = self.incident = None\n        self.drill.pressed(opened)\n        if opened:\n            # Counted"),
+        ("        opened = self.incident\n        self.drill.pressed(opened)\n"),
+        ("        opened = self.incident = None\n        self.drill.pressed(opened)\n"),
     ),
 ]

@@ -54,7 +54,8 @@ def parse(line, now_ms):
         return None
     try:
         time = fields[2]
-        days = gregorian.day(int(time[:4]), int(time[4:6]), int(time[6:8]))
+        month, day, hour, minute, second = [int(time[at : at + 2]) for at in range(4, 14, 2)]
+        days = gregorian.day(int(time[:4]), month, day)
         hdop_e1 = _scaled(fields[10], 1)
         # It does not say of what share; taken for one standard deviation, as receivers do.
         accuracy_m = 2 * _scaled(fields[16], 0) + 2
@@ -63,10 +64,13 @@ def parse(line, now_ms):
             and int(fields[14]) >= _MIN_SATELLITES
             and 0 < accuracy_m <= _MAX_M
             and time > "2024"
+            and hour < 24
+            and minute < 60
+            and second < 60
         )
         if not good or days is None:
             return None
-        utc_s = days * 86400 + int(time[8:10]) * 3600 + int(time[10:12]) * 60 + int(time[12:14])
+        utc_s = days * 86400 + hour * 3600 + minute * 60 + second
         lat_e7, lon_e7 = _scaled(fields[3], 7), _scaled(fields[4], 7)
     except ValueError:
         return None

@@ -33,6 +33,8 @@ _REASONS = """
 """
 # Answers that were held up come at the pace of the wire.
 _LATE_S = 0.3
+# Bytes that are there are read well within this.
+_HEARD_MS = 10000
 # Lines kept of one answer; the longest that is asked for has four.
 _MAX_LINES = const(16)
 
@@ -79,6 +81,7 @@ class Line:
         """Hear the modem, for ever. It may be silent for long: who waits for something of it has the deadline."""
         while True:
             data = await self._reader.read(256)
+            clock.expect("modem", _HEARD_MS)
             for kind, value in self._parser.feed(data or b""):
                 self._take(kind, value)
             self._news.set()

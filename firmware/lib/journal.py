@@ -17,6 +17,8 @@ from binascii import crc32
 from micropython import const
 
 _MAGIC = const(b"OBR1")
+# No record is longer.
+_MOST = const(2048)
 
 
 class JournalError(Exception):
@@ -61,7 +63,7 @@ class Journal:
         """Return the data kept under `name`, or None if there is none or it is damaged."""
         try:
             with open(self.folder + "/" + name, "rb") as file:
-                data = unpack(file.read())
+                data = unpack(file.read(_MOST))
         except OSError:
             return None
         if data is None:

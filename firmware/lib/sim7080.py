@@ -120,8 +120,10 @@ class SIM7080:
         if len(digits) > 5:
             year, month, day, hour, minute, second = [int(part) for part in digits[:6]]
             days = gregorian.day(year % 100 + 2000, month, day)
-            if days:
+            if days and hour < 24 and minute < 60 and second < 60:
                 self._on_utc(days * 86400 + hour * 3600 + minute * 60 + second)
+                return
+        self._log.count("modem.malformed")
 
     # Power
 

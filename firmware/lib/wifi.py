@@ -1,7 +1,7 @@
 """
 The known-network bearer: Wi-Fi and a plain or TLS socket, as a byte stream with deadlines.
 
-    wifi = Wifi(wlan, networks, context, server_name, log)
+    wifi = Wifi(wlan, networks, context, server_name, log, on_utc)
     await wifi.attach(15000)                      # joined a known network; WifiError with the reason
     stream = await wifi.open(host, port, 10000)
     stream.write(data); await stream.drain(3000); data = await stream.read(512); await stream.close()
@@ -41,7 +41,7 @@ def tls_context(ca_der):
 class Wifi:
     """
     `networks` is [[name, key], ...] in the order of preference. `context`: a TLS context, or None for plain TCP;
-    `server_name`: the name in the broker's certificate.
+    `server_name`: the name in the broker's certificate. `on_utc(None)` is called when that is out of date by our clock.
     """
 
     name = "wifi"
@@ -50,12 +50,13 @@ class Wifi:
     # TCP and TLS: at 30 % loss connections were seen to succeed after 48 s, so a slow opening is not given up early.
     open_ms = 60000
 
-    def __init__(self, wlan, networks, context, server_name, log):
+    def __init__(self, wlan, networks, context, server_name, log, on_utc=None):
         self._wlan = wlan
         self._networks = networks
         self._context = context
         self._server_name = server_name
         self._log = log
+        self._on_utc = on_utc
 
     def attached(self):
         return self._wlan.isconnected()
@@ -96,7 +97,7 @@ class Wifi:
             raise WifiError("%s:%d does not answer" % (host, port))
         except (OSError, ValueError) as error:
             raise WifiError("%s:%d: %s" % (host, port, error))
-        return Stream(reader, writer)
+        return Stream(reader, writer, self._on_utc)
 
 
 class Stream:
@@ -104,9 +105,10 @@ class Stream:
 
     warning = None
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader, writer, on_utc=None):
         self._reader = reader
         self._writer = writer
+        self._on_utc = on_utc
 
     async def read(self, size):
         """Return what has come, at most `size` bytes; b"" at the end."""
@@ -117,7 +119,13 @@ class Stream:
 
     async def drain(self, deadline_ms):
         """Have the bytes taken. asyncio.TimeoutError: they were not, in that time."""
-        await asyncio.wait_for(self._writer.drain(), deadline_ms / 1000)
+        try:
+            await asyncio.wait_for(self._writer.drain(), deadline_ms / 1000)
+        except ValueError as error:
+            # The handshake: "validity has expired", "validity starts in the future" are mbedTLS's words.
+            if "validity" in str(error):
+                self._on_utc(None)
+            raise
 
     async def close(self):
         # On MicroPython it is wait_closed that closes the socket, and it does not wait.

@@ -66,8 +66,8 @@ class Pin(PinBase):
             return self._drive(level)
         if self._mode != self.IN:
             return _levels.get(self.number, 0)
-        if self._name in simpanel.inputs:
-            return self._active if simpanel.inputs[self._name] else 1 - self._active
+        if self._name in simpanel.level:
+            return self._active if simpanel.level[self._name] else 1 - self._active
         return 1 if self._pull == self.PULL_UP else 0
 
     __call__ = value
@@ -95,7 +95,7 @@ def _on_input(name, old, new):
         handler(pin)
 
 
-simpanel.on_input = _on_input
+simpanel.on_news = _on_input
 
 
 class ADC:
@@ -111,18 +111,18 @@ class ADC:
         if self._pin._name != "battery":
             return 0
         ratio_e3 = simhost.wiring["ratio_e3"]
-        return min(simpanel.inputs["battery"] * 1000000 // ratio_e3, self._RANGE_UV[self._atten])
+        return min(simpanel.level["battery"] * 1000000 // ratio_e3, self._RANGE_UV[self._atten])
 
 
 class RTC:
     def datetime(self, fields=None):
         """(year, month, day, weekday, hour, minute, second, µs); a weekday that is given is ignored."""
         if fields is None:
-            now_us = _time.rtc_us()
+            now_us = _time.rtc()
             year, month, day, hour, minute, second, weekday, _ = _time.gmtime(now_us // 1000000)
             return (year, month, day, weekday, hour, minute, second, now_us % 1000000)
         year, month, day, _, hour, minute, second, micro = fields
-        _time.set_rtc_us(_time.mktime((year, month, day, hour, minute, second)) * 1000000 + micro)
+        _time.set_rtc(_time.mktime((year, month, day, hour, minute, second)) * 1000000 + micro)
         return None
 
     def memory(self, data=None):
@@ -132,7 +132,7 @@ class RTC:
         if len(data) > _RTC_MEMORY:
             raise ValueError("buffer too long")
         _time.rtc_memory = bytes(data)
-        _time.save_rtc()
+        _time.save()
         return None
 
 
@@ -157,7 +157,7 @@ class WDT:
         _dog[1] = timeout
         self.feed()
         if not running:
-            _thread.start_new_thread(_watch, (simhost.end_command("wdt"),))
+            _thread.start_new_thread(_watch, (simhost.command("wdt"),))
 
     def feed(self):
         _dog[0] = utime.ticks_ms()

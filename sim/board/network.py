@@ -36,7 +36,7 @@ class _Station:
             return _STAT_IDLE
         ssid, key = self.wanted
         now_ms = utime.ticks_ms()
-        air_ms = utime.ticks_diff(now_ms, simpanel.air_since_ms)
+        air_ms = utime.ticks_diff(now_ms, simpanel.began_ms)
         trying_ms = utime.ticks_diff(now_ms, self.since_ms)
         if ssid in simpanel.air and simpanel.air[ssid] == key:
             # An access point that came back is found by the chip's own retries.

@@ -19,8 +19,8 @@ _BLANK = b"\xff" * 128
 
 class Flash:
     def __init__(self, path, fuse=None):
-        self._file = simhost.files.open(path, "r+b")
-        self._blocks = simhost.files.stat(path)[6] // _BLOCK
+        self._file = simhost.folder.open(path, "r+b")
+        self._blocks = simhost.folder.stat(path)[6] // _BLOCK
         self._fuse = fuse
 
     def readblocks(self, block, buf, offset=0):

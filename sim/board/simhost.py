@@ -12,7 +12,7 @@ import vfs
 
 # Never mounted: its open() still reaches the host after the firmware's flash took '/'. Without a root, because
 # with one rename() resolves both names into the same buffer.
-files = vfs.VfsPosix()
+folder = vfs.VfsPosix()
 
 wiring = {}
 
@@ -37,7 +37,7 @@ def pin(number):
 def read(path):
     """Return the bytes of a host file, or None when there is none."""
     try:
-        with files.open(path, "rb") as file:
+        with folder.open(path, "rb") as file:
             return file.read()
     except OSError:
         return None
@@ -45,19 +45,19 @@ def read(path):
 
 def write(path, data):
     """Replace a host file in one step: a kill leaves the old or the new content."""
-    with files.open(path + ".new", "wb") as file:
+    with folder.open(path + ".new", "wb") as file:
         file.write(data)
-    files.rename(path + ".new", path)
+    folder.rename(path + ".new", path)
 
 
-def end_command(reason):
+def command(reason):
     """Return the shell command that ends this life: nothing is flushed, no finally block runs."""
     return "echo '%s' >%s; kill -9 $PPID" % (reason, wiring["reset_sh"])
 
 
 def end(reason):
     """End this life as a chip does; the supervisor reads the reason and starts the next."""
-    os.system(end_command(reason))
+    os.system(command(reason))
     while True:  # the signal is on its way
         pass
 

@@ -21,12 +21,12 @@ _CONNECT_S = const(5)
 _IPPROTO_TCP = const(6)  # Linux; the port has no names for them
 _TCP_NODELAY = const(1)
 
-inputs = {"button": 0, "charger": 0, "battery": 3900}  # logical values; battery in mV
-outputs = {}  # name -> logical value, as last said to the panel
+level = {"button": 0, "charger": 0, "battery": 3900}  # logical values; battery in mV
+out = {}  # name -> logical value, as last said to the panel
 air = {}  # ssid -> key
-air_since_ms = 0
-before_output = None  # simuart.py: callback(name), while the old value still holds
-on_input = None  # machine.py: callback(name, old, new), in scheduled context
+began_ms = 0
+power = None  # simuart.py: callback(name), while the old value still holds
+on_news = None  # machine.py: callback(name, old, new), in scheduled context
 
 _sock = None
 _ring = bytearray(_RING)
@@ -50,7 +50,7 @@ def connect(host, port):
         if line == b"ready\n":
             break
         _apply(line)
-    for name, value in outputs.items():  # of the rails, which hold while the chip is off
+    for name, value in out.items():  # of the rails, which hold while the chip is off
         sock.write(b"rail %s %d\n" % (name.encode(), value))
     sock.settimeout(None)
     _sock = sock
@@ -59,11 +59,11 @@ def connect(host, port):
 
 def say(name, value, kind="out"):
     """Tell the panel that output `name` (or a "rail") has the logical `value` now. Without a panel nothing happens."""
-    if outputs.get(name, 0) == value:
+    if out.get(name, 0) == value:
         return
-    if before_output:
-        before_output(name)
-    outputs[name] = value
+    if power:
+        power(name)
+    out[name] = value
     simhost.trace("%s %s %d" % (kind, name, value))
     if _sock:
         try:
@@ -108,18 +108,18 @@ def _drain(_):
 
 
 def _apply(line):
-    global air_since_ms
+    global began_ms
     words = line.decode().split()
     simhost.trace(" ".join(words))
     if words[0] == "in":
         name, new = words[1], int(words[2])
-        old = inputs.get(name, 0)
-        inputs[name] = new
-        if on_input and new != old:
-            on_input(name, old, new)
+        old = level.get(name, 0)
+        level[name] = new
+        if on_news and new != old:
+            on_news(name, old, new)
     elif words[0] == "air":
         if words[1] == "off":
             air.clear()
         else:
             air[words[2]] = words[3] if len(words) > 3 else ""
-        air_since_ms = utime.ticks_ms()
+        began_ms = utime.ticks_ms()

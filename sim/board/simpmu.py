@@ -44,12 +44,12 @@ if not _registers[_DC]:
     _registers[_DC] = 1
 # Said to the panel at the hello: it may be new.
 for _rail, _on in _rails():
-    simpanel.outputs[_rail] = _on
+    simpanel.out[_rail] = _on
 
 
 def _refresh():
-    _registers[0] = 0x28 if simpanel.inputs["charger"] else 8
-    mv = simpanel.inputs["battery"] if _registers[0x30] & 1 else 0
+    _registers[0] = 0x28 if simpanel.level["charger"] else 8
+    mv = simpanel.level["battery"] if _registers[0x30] & 1 else 0
     _registers[0x34], _registers[0x35] = mv >> 8 & 0x1F, mv & 0xFF
 
 

@@ -33,7 +33,7 @@ def _before_output(name):
             uart.any()
 
 
-simpanel.before_output = _before_output
+simpanel.power = _before_output
 
 
 class UART(io.IOBase):
@@ -76,8 +76,8 @@ class UART(io.IOBase):
 
     def _powered(self):
         # A Pin on the line of TX takes it from the UART until its next init.
-        return (not self._tx or simpanel.outputs[self._tx]) and all(
-            simpanel.outputs.get(name, 0) for name in self._supplies
+        return (not self._tx or simpanel.out[self._tx]) and all(
+            simpanel.out.get(name, 0) for name in self._supplies
         )
 
     def _open(self):
@@ -87,7 +87,7 @@ class UART(io.IOBase):
             return
         self._tried_ms = now_ms
         try:
-            file = simhost.files.open(self._path, "r+b")
+            file = simhost.folder.open(self._path, "r+b")
         except OSError:
             return
         termios.setraw(file.fileno())

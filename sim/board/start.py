@@ -25,7 +25,7 @@ simhost.load(sys.argv[1])
 
 import time
 
-time.load_rtc()
+time.load()
 
 import esp32
 import machine

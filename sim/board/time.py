@@ -8,42 +8,42 @@ _EPOCH_S = 946684800  # 2000-01-01 as Unix time
 _offset_us = 0  # RTC (µs since 2000) minus ticks_us
 
 
-def rtc_us():
+def rtc():
     """Return the RTC in µs since 2000-01-01."""
     return utime.ticks_us() + _offset_us
 
 
-def set_rtc_us(value_us):
+def set_rtc(value_us):
     global _offset_us
     _offset_us = value_us - utime.ticks_us()
-    save_rtc()
+    save()
 
 
 rtc_memory = b""
 
 
-def load_rtc():
+def load():
     """Take RTC time and memory over from the life before; no record means power-on: the year 2000."""
     global _offset_us, rtc_memory
     record = simhost.read(simhost.wiring["rtc"])
     if record is None:
-        set_rtc_us(0)
+        set_rtc(0)
     else:
         _offset_us = int.from_bytes(record[:8], "little") - (1 << 63)
         rtc_memory = record[8:]
 
 
-def save_rtc():
+def save():
     # Biased, because from_bytes of this port knows no sign.
     simhost.write(simhost.wiring["rtc"], (_offset_us + (1 << 63)).to_bytes(8, "little") + rtc_memory)
 
 
 def time():
-    return rtc_us() // 1000000
+    return rtc() // 1000000
 
 
 def time_ns():
-    return rtc_us() * 1000
+    return rtc() * 1000
 
 
 def gmtime(seconds=None):

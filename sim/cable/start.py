@@ -50,7 +50,7 @@ class Nvs:
     """
 
     def __init__(self, path, start, size):
-        self._file = simhost.files.open(path, "r+b")
+        self._file = simhost.folder.open(path, "r+b")
         self._start, self._size = start, size
 
     def load(self):
@@ -101,7 +101,7 @@ sys.version = "3.4.0; MicroPython v%d.%d.%d" % tuple(cable["version"])
 
 import time
 
-time.load_rtc()
+time.load()
 
 import esp32
 import machine

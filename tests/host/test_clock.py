@@ -17,6 +17,8 @@ RING = 1 << 30
 DAY_MS = 86_400_000
 FROM_1970_TO_2000_S = 946_684_800
 BUILT_S = 1_780_000_000
+UNSIGNED, SIGNED = 1, 5
+AHEAD_S = 2 * 365 * 86400
 
 
 class Time:
@@ -93,13 +95,27 @@ def test_what_is_learnt_is_the_time_from_then_on(chip: Chip) -> None:
 
 
 @pytest.mark.parametrize(("ahead_s", "believed"), [(-3, False), (-2, True), (-1, True), (0, True)])
-def test_an_untrusted_clock_never_goes_back(chip: Chip, ahead_s: int, believed: bool) -> None:
+@pytest.mark.parametrize("trust", [0, UNSIGNED, SIGNED])
+def test_nobody_unsigned_sets_a_clock_back(chip: Chip, trust: int, ahead_s: int, believed: bool) -> None:
     module, fake = chip
     fake.utc_s = BUILT_S + 1000.0
-    utc = module.Clock(fake.set_rtc, BUILT_S)
-    assert utc.learn(BUILT_S + 1000 + ahead_s, True) is believed
+    utc = module.Clock(fake.set_rtc, BUILT_S, trust)
+    assert utc.learn(BUILT_S + 1000 + ahead_s, False) is believed
     assert fake.utc_s == BUILT_S + 1000
-    assert utc.utc_s() == (BUILT_S + 1000 if believed else None)
+    assert utc.utc_s() == (BUILT_S + 1000 if believed or trust else None)
+
+
+@pytest.mark.parametrize("trust", [0, UNSIGNED])
+@pytest.mark.parametrize("ahead_s", [-1000, -3, 3, 10**6])
+def test_signed_time_heals_what_nobody_has_signed_forward_and_back(
+    chip: Chip, trust: int, ahead_s: int
+) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + 1000.0
+    utc = module.Clock(fake.set_rtc, BUILT_S, trust)
+    assert utc.learn(BUILT_S + 1000 + ahead_s, True) is True
+    assert utc.utc_s() == fake.utc_s == BUILT_S + 1000 + ahead_s
+    assert utc.trust == SIGNED
 
 
 @pytest.mark.parametrize(
@@ -114,12 +130,12 @@ def test_an_untrusted_clock_never_goes_back(chip: Chip, ahead_s: int, believed: 
         (9999, True, 9999),
     ],
 )
-def test_a_trusted_clock_moves_forward_only_and_not_for_two_seconds(
+def test_a_signed_clock_moves_forward_only_and_not_for_two_seconds(
     chip: Chip, ahead_s: int, believed: bool, moves: int
 ) -> None:
     module, fake = chip
     fake.utc_s = BUILT_S + 1000.0
-    utc = module.Clock(fake.set_rtc, BUILT_S, True)
+    utc = module.Clock(fake.set_rtc, BUILT_S, SIGNED)
     assert utc.learn(BUILT_S + 1000 + ahead_s, True) is believed
     assert utc.utc_s() == BUILT_S + 1000 + moves
     assert len(fake.sets) == (1 if moves else 0)
@@ -133,21 +149,29 @@ def test_what_is_older_than_the_build_is_not_believed(chip: Chip, said_s: int) -
     assert utc.utc_s() is None
 
 
-@given(st.lists(st.tuples(st.integers(-(10**6), 10**6), st.integers(0, 3600)), max_size=20))
-def test_whatever_is_said_utc_never_goes_backwards(said: list[tuple[int, int]]) -> None:
+@given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.booleans(), st.integers(0, 3600)), max_size=20))
+def test_whatever_is_said_the_clock_stays_between_the_last_signed_time_and_the_limit(
+    said: list[tuple[int, bool, int]],
+) -> None:
     fake = Time(1970, BUILT_S - 1000.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "time", fake)
         utc = Clock(fake.set_rtc, BUILT_S)
-        last_s = fake.utc_s
-        assert last_s == BUILT_S
-        for offset_s, passes_s in said:
-            believed = utc.learn(int(fake.utc_s) + offset_s, True)
-            assert fake.utc_s >= last_s
-            assert (utc.utc_s() is None) or utc.utc_s() == int(fake.utc_s)
-            assert not believed or utc.utc_s() is not None
+        assert fake.utc_s == BUILT_S
+        floor_s, since_s = BUILT_S, 0
+        for offset_s, signed, passes_s in said:
+            before_s, trust = int(fake.utc_s), utc.trust
+            said_s = before_s + offset_s
+            believed = utc.learn(said_s, signed)
+            if believed and signed:
+                floor_s, since_s = max(floor_s, said_s), 0
+                assert utc.trust == SIGNED
+            assert floor_s - 2 <= fake.utc_s <= floor_s + AHEAD_S + since_s
+            # Set back by a signature over what nobody has signed, and by nothing else.
+            assert fake.utc_s >= before_s or (believed and signed and trust != SIGNED)
+            assert believed is False or abs(fake.utc_s - said_s) <= 2
             fake.utc_s += passes_s
-            last_s = fake.utc_s
+            since_s += passes_s
 
 
 @given(st.integers(0, RING - 1), st.integers(-6 * DAY_MS, 6 * DAY_MS))
@@ -190,3 +214,98 @@ def test_unsigned_time_years_after_the_last_signed_one_is_not_believed(
     assert utc.learn(BUILT_S + 800 * 86400, True) is True
     assert utc.learn(BUILT_S + 1500 * 86400, False) is True
     assert utc.learn(BUILT_S + 2300 * 86400, False) is False
+
+
+# ---------------------------------------------------------------------------------------- a false sky, a false network
+
+
+def test_what_a_false_network_has_told_ends_with_the_next_signed_time(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    assert utc.learn(BUILT_S + 86400, True)
+    assert utc.learn(BUILT_S + 700 * 86400, False)
+    assert utc.utc_s() == BUILT_S + 700 * 86400
+    # Signed, but before what was signed last: a replay.
+    assert not utc.learn(BUILT_S + 86400 - 3, True)
+    assert utc.learn(BUILT_S + 86400 + 60, True)
+    assert utc.utc_s() == BUILT_S + 86400 + 60
+
+
+def test_signed_time_is_not_set_back_by_an_old_signature(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    utc.learn(BUILT_S + 1000, True)
+    fake.utc_s += 600
+    assert not utc.learn(BUILT_S + 1000, True)
+    assert utc.utc_s() == BUILT_S + 1600
+
+
+@pytest.mark.parametrize(
+    ("lives_from_days", "lives_to_days", "truth_days", "false_days"),
+    [
+        pytest.param(-30, 60, 10, 400, id="a false sky, 90 days of certificate"),
+        pytest.param(-1, 6, 2, 729, id="a false sky, a week of certificate"),
+        pytest.param(300, 390, 365, None, id="a year in a drawer, the certificate is newer than the clock"),
+    ],
+)
+def test_no_false_time_keeps_a_tag_from_the_desk_for_good(
+    chip: Chip, lives_from_days: int, lives_to_days: int, truth_days: int, false_days: int | None
+) -> None:
+    """However short a certificate lives: the last signed time is tried in turn with what nobody has signed."""
+    module, fake = chip
+    day = 86400
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    utc.learn(BUILT_S + 2 * 3600, True)
+    # A restart; the signed time was kept.
+    utc = module.Clock(fake.set_rtc, BUILT_S + 2 * 3600, 0)
+    tries = 0
+    while True:
+        tries += 1
+        utc.learn(BUILT_S + (truth_days if false_days is None else false_days) * day, False)
+        now_days = (fake.utc_s - BUILT_S) / day
+        if lives_from_days <= now_days <= lives_to_days:
+            break
+        assert tries < 4
+        utc.learn(None, False)
+    # The session is open, and what the desk signs is the time.
+    assert utc.learn(BUILT_S + truth_days * day, True)
+    assert utc.utc_s() == BUILT_S + truth_days * day
+
+
+def test_a_clock_that_was_signed_does_not_doubt_itself(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    utc.learn(BUILT_S + 5000, True)
+    utc.learn(None, False)
+    assert utc.utc_s() == BUILT_S + 5000
+
+
+def test_while_it_doubts_only_a_signature_is_believed(chip: Chip) -> None:
+    module, fake = chip
+    utc = module.Clock(fake.set_rtc, BUILT_S)
+    utc.learn(BUILT_S + 5000, False)
+    utc.learn(None, False)
+    assert utc.utc_s() is None
+    assert fake.utc_s == BUILT_S
+    assert not utc.learn(BUILT_S + 5000, False)
+    assert utc.learn(BUILT_S + 4000, True)
+    assert utc.learn(BUILT_S + 5000, False)
+
+
+@pytest.mark.parametrize("trust", [0, UNSIGNED, SIGNED])
+def test_an_rtc_that_no_belief_could_have_set_is_set_to_the_floor(chip: Chip, trust: int) -> None:
+    module, fake = chip
+    fake.utc_s = BUILT_S + AHEAD_S + 10.0
+    utc = module.Clock(fake.set_rtc, BUILT_S, trust)
+    assert fake.utc_s == BUILT_S
+    assert utc.utc_s() is None
+
+
+def test_signed_time_is_kept_once_a_day(chip: Chip) -> None:
+    module, fake = chip
+    kept: list[int] = []
+    utc = module.Clock(fake.set_rtc, BUILT_S, 0, kept.append)
+    for hour in range(0, 100, 2):
+        utc.learn(BUILT_S + hour * 3600, True)
+        utc.learn(BUILT_S + hour * 3600 + 3000, False)
+    assert kept == [BUILT_S + hour * 3600 for hour in (24, 48, 72, 96)]

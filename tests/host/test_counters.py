@@ -75,7 +75,7 @@ def test_rtc_memory_knows_a_number_before_the_caller_does(stores):
 
 def test_what_else_lies_in_rtc_memory_does_not_matter(stores):
     stores.start().next_cti()
-    stores.rtc.data += bytes(2032)
+    stores.rtc.data += bytes(2031)
     assert stores.start().next_cti().hex() == "0000002a00000002"
 
 
