@@ -13,7 +13,7 @@ import sys
 
 import clock
 from button import Button
-from journal import pack as _sealed
+from journal import pack as sealed
 from log import Log
 from micropython import const
 
@@ -110,7 +110,7 @@ class App:
         """Keep the log's last lines, and why this life ends, where a reset spares them."""
         if self.rtc:
             text = "%s\n%s\n%s" % (why, self.log.counters, "\n".join(self.log.lines[-_KEPT_LINES:]))
-            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + _sealed(text.encode()[:_KEPT]))
+            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_KEPT]))
 
     def _end(self, why):
         self.log.say("E", why)
@@ -145,7 +145,7 @@ class App:
         ):
             self.healthy_s = 0
             try:
-                self.board.nvs.put("starts", _sealed(bytes((self.starts | _TRIAL if self.safe else 0,))))
+                self.board.nvs.put("starts", sealed(bytes((self.starts | _TRIAL if self.safe else 0,))))
             except OSError:
                 pass
             if self.safe:

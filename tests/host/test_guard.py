@@ -117,6 +117,8 @@ class Chip:
             app.run(True)
         except Restarted:
             pass
+        # It knows this chip's stores; another life reads it anew.
+        sys.modules.pop("guard", None)
         self.cause = "hard reset"
         return self.app
 
