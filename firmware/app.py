@@ -28,6 +28,7 @@ _WATCHDOG_MS = const(30000)
 # How often progress is watched, in ticks, and who only waits is kicked to show some.
 _WATCH = const(5)
 _KICK = const(50)
+_GRACE_S = const(5)
 # Bytes that are there are read within this.
 _HEARD_MS = const(10000)
 # Beside the count of starts that failed: the next one tries to do without safe mode.
@@ -87,15 +88,17 @@ class App:
         if self.modem:
             tasks.append(self._run(self.modem))
         if self.sky:
-            tasks.append(self.sky.run(self.tag))
+            tasks.append(self._run(self.sky, self.tag))
         await asyncio.gather(*tasks)
 
-    async def _run(self, part):
+    async def _run(self, part, *said):
         """Run a part. In safe mode one that dies is counted and begun anew, and the others go on."""
         while True:
             try:
-                await part.run()
+                await part.run(*said)
             except Exception as error:  # noqa: BLE001 - judged there
+                # The press that has killed it is to be on flash before the restart.
+                await asyncio.sleep(_GRACE_S)
                 self.wrong(error)
             await asyncio.sleep(1)
 
