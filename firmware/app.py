@@ -13,7 +13,7 @@ import sys
 
 import clock
 from button import Button
-from journal import pack as _sealed
+from journal import pack as sealed
 from log import Log
 from micropython import const
 
@@ -28,6 +28,7 @@ _WATCHDOG_MS = const(30000)
 # How often progress is watched, in ticks, and who only waits is kicked to show some.
 _WATCH = const(5)
 _KICK = const(50)
+_GRACE_S = const(5)
 # Bytes that are there are read within this.
 _HEARD_MS = const(10000)
 # Beside the count of starts that failed: the next one tries to do without safe mode.
@@ -96,15 +97,17 @@ class App:
         if self.modem:
             tasks.append(self._run(self.modem))
         if self.sky:
-            tasks.append(self.sky.run(self.tag))
+            tasks.append(self._run(self.sky, self.tag))
         await asyncio.gather(*tasks)
 
-    async def _run(self, part):
+    async def _run(self, part, *said):
         """Run a part. In safe mode one that dies is counted and begun anew, and the others go on."""
         while True:
             try:
-                await part.run()
+                await part.run(*said)
             except Exception as error:  # noqa: BLE001 - judged there
+                # The press that has killed it is to be on flash before the restart.
+                await asyncio.sleep(_GRACE_S)
                 self.wrong(error)
             await asyncio.sleep(1)
 
@@ -119,7 +122,7 @@ class App:
         """Keep the log's last lines, and why this life ends, where a reset spares them."""
         if self.rtc:
             text = "%s\n%s\n%s" % (why, self.log.counters, "\n".join(self.log.lines[-_KEPT_LINES:]))
-            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + _sealed(text.encode()[:_KEPT]))
+            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_KEPT]))
 
     def _end(self, why):
         self.log.say("E", why)
@@ -154,7 +157,7 @@ class App:
         ):
             self.healthy_s = 0
             try:
-                self.board.nvs.put("starts", _sealed(bytes((self.starts | _TRIAL if self.safe else 0,))))
+                self.board.nvs.put("starts", sealed(bytes((self.starts | _TRIAL if self.safe else 0,))))
             except OSError:
                 pass
             if self.safe:

@@ -117,6 +117,8 @@ class Chip:
             app.run(True)
         except Restarted:
             pass
+        # It knows this chip's stores; another life reads it anew.
+        sys.modules.pop("guard", None)
         self.cause = "hard reset"
         return self.app
 
@@ -279,7 +281,7 @@ def test_in_safe_mode_a_part_that_dies_is_begun_anew_and_the_rest_goes_on(chip):
     chip.build = lambda made: setattr(made, "modem", Part())
     chip.life(seconds=100)
     assert not chip.ended
-    assert 150 < chip.app.log.counters["app.wrong"] <= 202
+    assert 30 <= chip.app.log.counters["app.wrong"] <= 36
 
 
 def test_in_safe_mode_a_tick_that_goes_wrong_is_counted(chip):
