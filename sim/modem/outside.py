@@ -1,8 +1,10 @@
-"""What lies behind the modem's radio: here real hosts, over this computer's sockets and OpenSSL."""
+"""What lies behind the modem's radio: here real hosts, over this computer's sockets and OpenSSL, and its clock."""
 
 import asyncio
+import datetime
 import socket
 import ssl
+import time
 from typing import Any
 
 Streams = tuple[Any, Any]  # a StreamReader, and of a StreamWriter what link.py uses
@@ -40,6 +42,13 @@ class Outside:
     async def secure(self, line: Any, settings: ssl.SSLContext, sni: str) -> Streams:
         """Shake hands; the writer's extra info `peercert` is what the server showed."""
         return await asyncio.open_connection(sock=line, ssl=settings, server_hostname=sni, limit=4096)
+
+    def utc(self) -> datetime.datetime:
+        """What time the network says it is."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
 
     def hang_up(self, line: Any) -> None:
         """Let go of a line that did not become streams."""
