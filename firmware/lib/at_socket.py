@@ -27,7 +27,7 @@ _ROOM_S = 0.2
 _POLL_S = const(2)
 _IDLE_POLL_S = const(30)
 # DNS, TCP and TLS take 3 s, the first answer another; in bad air several times that.
-_YOUNG_MS = const(15000)
+_FRESH_MS = const(15000)
 
 
 class AtSocket:
@@ -150,9 +150,9 @@ class Stream:
             self.over = self.over or value
         self._news.set()
 
-    def young(self):
+    def fresh(self):
         """Whether it may yet be answered for the first time."""
-        return not (self._heard or self.over) and clock.since(clock.ticks_ms(), self._began_ms) < _YOUNG_MS
+        return not (self._heard or self.over) and clock.since(clock.ticks_ms(), self._began_ms) < _FRESH_MS
 
     async def read(self, size):
         """Return what has come, at most `size` bytes."""

@@ -155,7 +155,7 @@ class SIM7080:
             # There is nobody to talk to, so only its supply can help.
             self.failures = _CUT
             self.line.mute = 0
-        elif [1 for stream in self.sockets.values() if stream.young()]:
+        elif [1 for stream in self.sockets.values() if stream.fresh()]:
             # It may be about to work, and what helps would end it.
             return
         if self.failures < _NEW_PDP:
