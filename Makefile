@@ -22,13 +22,14 @@ test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
 
-faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 6 minutes)
+faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 9 minutes)
 	$(PY) -m faults.cuts
 	$(PY) -m faults.damage
 	$(PY) -m faults.flips
 	$(PY) -m faults.replays
 	$(PY) -m faults.fuzz
 	$(PY) -m faults.soak
+	$(PY) -m faults.modem
 	$(PY) -m faults.simulate
 
 faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
@@ -38,6 +39,7 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.replays --long
 	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.soak --long
+	$(PY) -m faults.modem --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
 
 fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, where there is an atheris (ARGS="--seconds 60")

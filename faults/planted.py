@@ -164,6 +164,44 @@ SOAK: Table = {
     ),
 }
 
+MODEM: Table = {
+    "a command has no deadline": (
+        "at_line",
+        "            if left_ms <= 0:\n                raise ModemError(what)\n",
+        "            left_ms = max(left_ms, 1000)\n",
+    ),
+    "the line is not freed after a refusal": (
+        "at_line",
+        "        async with self.lock:\n            if self.stale:\n                await self._resync()\n"
+        "            return await self.say(text, deadline_ms, payload)\n",
+        "        await self.lock.acquire()\n        if self.stale:\n            await self._resync()\n"
+        "        said = await self.say(text, deadline_ms, payload)\n        self.lock.release()\n        return said\n",
+    ),
+    "a refusal is an OK": (
+        "at_line",
+        '        if self._final != "OK":\n            raise ModemError(',
+        "        if not self._final:\n            raise ModemError(",
+    ),
+    "the ladder ends with CFUN": (
+        "sim7080",
+        "        elif self.failures == _RESTART:\n",
+        "        elif self.failures >= _RESTART:\n",
+    ),
+    "settings are read once": ("sim7080", "_DOUBT_MS = const(60000)", "_DOUBT_MS = const(99999999)"),
+    "CADATAIND is trusted for ever": (
+        "at_socket",
+        "            if not self._waiting:\n                try:\n"
+        "                    poll_s = _POLL_S if self._asked else _IDLE_POLL_S\n",
+        "            while not (self._waiting or self.over):\n                self._news.clear()\n"
+        "                try:\n                    poll_s = 99999\n",
+    ),
+    "a socket that fails is not given back": (
+        "at_socket",
+        "        except ModemError:\n            modem.failures += 1\n            modem.sockets.pop(cid)\n",
+        "        except ModemError:\n            modem.failures += 1\n",
+    ),
+}
+
 
 class PlantError(Exception):
     """A deliberate fault that the code no longer has one place for."""

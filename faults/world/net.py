@@ -172,8 +172,11 @@ class Client:
         if not data:
             self.end()
         self._buffer += data
-        while self.open and (packet := self._packet()):
-            self._take(*packet)
+        try:
+            while self.open and (packet := self._packet()):
+                self._take(*packet)
+        except ValueError:
+            self.end()  # that was no MQTT
 
     def publish(self, topic: str, payload: bytes) -> None:
         body = _text(topic.encode()) + b"\0\7" + payload

@@ -163,8 +163,11 @@ class Line:
 
     def _take(self, kind, value):
         if kind == "final":
-            if self._wanted and not [line for line in self._heard if line.startswith(self._wanted)]:
-                # It ended something that was given up; what is at work goes on.
+            if (self._wanted and not [line for line in self._heard if line.startswith(self._wanted)]) or (
+                self._payload is not None and value == "OK"
+            ):
+                # It ended something that was given up, or was said twice; what is at work goes on. Nothing is done
+                # with a payload before there was a prompt, and what is said next would be taken for it.
                 self._log.count("modem.stray")
                 self._parser.sent(self._text)
             else:

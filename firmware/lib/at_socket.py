@@ -26,6 +26,8 @@ _ROOM_S = 0.2
 # +CADATAIND can get lost: look without one, too. While an answer is expected, and else.
 _POLL_S = const(2)
 _IDLE_POLL_S = const(30)
+# DNS, TCP and TLS take 3 s, the first answer another; in bad air several times that.
+_FRESH_MS = const(15000)
 
 
 class AtSocket:
@@ -124,6 +126,7 @@ class Stream:
 
     def __init__(self, modem, cid):
         self._modem = modem
+        self._began_ms = clock.ticks_ms()
         self.cid = cid
         self.result = None  # of CAOPEN
         self.over = None  # why, once it is
@@ -146,6 +149,10 @@ class Stream:
             # Of several reasons the first is the cause.
             self.over = self.over or value
         self._news.set()
+
+    def fresh(self):
+        """Whether it may yet be answered for the first time."""
+        return not (self._heard or self.over) and clock.since(clock.ticks_ms(), self._began_ms) < _FRESH_MS
 
     async def read(self, size):
         """Return what has come, at most `size` bytes."""

@@ -23,8 +23,7 @@ _PDP_MS = const(60000)  # no maximum is stated; 0.5-1.1 s in the field
 _PDP_TRIES = const(5)
 # PWRKEY: 1 s switches on (HD 3.2.1), 1.2 s would switch a running one off (HD 3.2.2).
 _PWRKEY_MS = const(1100)
-# The first answer came 2-2.5 s after the key.
-_BOOT_MS = const(15000)
+_BOOT_MS = const(15000)  # the first answer came 2-2.5 s after the key
 _AWAKE_MS = const(3000)
 _PROBE_MS = const(250)
 # The supply is up before PWRKEY is pressed, and off long enough for every capacitor (HD 3.2.2: 2 s).
@@ -32,6 +31,7 @@ _SETTLE_MS = const(300)
 _CUT_MS = const(2500)
 _LOOK_MS = const(300)
 _SIM_MS = const(10000)
+_DOUBT_MS = const(60000)  # registration takes 4-11 s; after this the settings are read once more
 _SIM_READY = const("+CPIN: READY")
 _SIM_BUSY = const(": 14")
 # Failures in a row: what is done about it before the next try.
@@ -52,11 +52,7 @@ IPR 115200
 CLTS 1
 """
 # What it forgets at each start.
-_START = """
-ATE0
-AT+CMEE=1
-AT+CACFG="ASYNCOPEN",1
-"""
+_START = const('ATE0 AT+CMEE=1 AT+CACFG="ASYNCOPEN",1')
 
 
 class SIM7080:
@@ -125,8 +121,6 @@ class SIM7080:
                 return
         self._log.count("modem.malformed")
 
-    # Power
-
     async def _wake(self):
         """Have a modem that answers."""
         if not self._powered:
@@ -163,6 +157,9 @@ class SIM7080:
             # There is nobody to talk to, so only its supply can help.
             self.failures = _CUT
             self.line.mute = 0
+        elif [1 for stream in self.sockets.values() if stream.fresh()]:
+            # It may be about to work, and what helps would end it.
+            return
         if self.failures < _NEW_PDP:
             return
         if self.failures == _NEW_PDP:
@@ -179,8 +176,6 @@ class SIM7080:
             self.failures = 0
         self._log.count("modem.helped")
         self._lose("the modem begins anew")
-
-    # The network
 
     async def attach(self, deadline_ms):
         """Be registered, with a PDP context up: at once when that is so. ModemError with the reason."""
@@ -209,6 +204,12 @@ class SIM7080:
         self.life += 1
         for text in _START.split():
             await self.command(text)
+        await self._settle()
+        await self._sim()
+        self._ready = True
+
+    async def _settle(self):
+        """Read every setting, write those that are wrong."""
         rows = (_SETTINGS % (self._apn, self._apn)).strip().split("\n")
         if self._bands:
             rows.append('CBANDCFG "CAT-M",' + self._bands)
@@ -227,8 +228,6 @@ class SIM7080:
                 await self.command("AT+CFUN=0", _CFUN_MS)
                 await self.command("AT+CFUN=1", _CFUN_MS)
             self._unsure = ""
-        await self._sim()
-        self._ready = True
 
     async def _pin(self):
         """Return what the SIM says, or why it does not."""
@@ -250,6 +249,7 @@ class SIM7080:
 
     async def _register(self, deadline_ms):
         began_ms = clock.ticks_ms()
+        doubted = False
         while True:
             for name in ("CEREG", "CGREG"):
                 for line in await self.command("AT+%s?" % name):
@@ -261,7 +261,12 @@ class SIM7080:
                         raise ModemError(
                             "the network refuses this SIM: not activated, or no LTE-M in its contract"
                         )
-            if clock.since(clock.ticks_ms(), began_ms) > deadline_ms:
+            took_ms = clock.since(clock.ticks_ms(), began_ms)
+            if took_ms > _DOUBT_MS and not doubted:
+                # A setting that was read wrongly keeps it from ever succeeding.
+                doubted = True
+                await self._settle()
+            if took_ms > deadline_ms:
                 # That was long enough: a restart is next.
                 self.failures = max(self.failures, _NEW_PDP)
                 raise ModemError("no network found: coverage, antenna, bands, APN?")

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable
 
 from sim.modem.core import Core
+from sim.modem.outside import Streams
 from sim.modem.radio import Radio
 from sim.modem.timings import DOWNLINK
 
@@ -12,8 +13,6 @@ CLOSED, CONNECTED = 0, 1
 MAX_BYTES = 1460
 _BUFFER = 10240  # bytes, SNDBUF and RCVBUF unless CACFG says else (sheet 6)
 _BROKEN = (OSError, ssl.SSLError)
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Link:

@@ -31,8 +31,9 @@ from sim.modem.faults import VOLTAGE, Fault, load
 from sim.modem.files import Files
 from sim.modem.gnss import Gnss
 from sim.modem.network import Network
+from sim.modem.outside import Outside
 from sim.modem.pdp import Pdp
-from sim.modem.port import Port
+from sim.modem.port import Line, Port
 from sim.modem.power import Power
 from sim.modem.radio import SEARCHING, Coverage, Radio
 from sim.modem.recorder import Recorder
@@ -41,20 +42,22 @@ from sim.modem.simcard import Card, Slot
 from sim.modem.sockets import Sockets
 from sim.modem.timings import PWRKEY_RESET
 from sim.modem.tls import Tls
+from sim.pty_line import PtyLine
 
 
 class Modem:
     """
     A modem that is started with start() and ended with stop(); it boots when PWRKEY is pressed.
 
-    link: path of the symlink to make. coverage: the cell in reach, None = none. card: the SIM, None = no SIM. speed:
-    > 1 shortens every wait. faults: a file, or a list of Fault. gnss: a recording (path or bytes), "walk" = made
-    up, None = no sky. supply_mv: what CBC says. on_ring: called when RI pulses.
+    link: path of the symlink to make, or the line itself, whose owner says to received() what the host wrote.
+    coverage: the cell in reach, None = none. card: the SIM, None = no SIM. speed: > 1 shortens every wait. faults: a
+    file, or a list of Fault. gnss: a recording (path or bytes), "walk" = made up, None = no sky. supply_mv: what CBC
+    says. on_ring: called when RI pulses. outside: whom its sockets reach.
     """
 
     def __init__(
         self,
-        link: str | pathlib.Path,
+        link: str | pathlib.Path | Line,
         *,
         coverage: Coverage | None = Coverage(),  # noqa: B008 - frozen
         card: Card | None = Card(),  # noqa: B008 - a tuple
@@ -63,10 +66,13 @@ class Modem:
         gnss: str | pathlib.Path | bytes | None = None,
         supply_mv: int = 3000,
         on_ring: Callable[[], None] | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self.recorder = Recorder()
         core = self._core = Core(speed, self.recorder)
-        core.port = self._port = Port(link, lambda: core.speed, core.received, core.sent)
+        self.received = core.received
+        line = PtyLine(link, core.received) if isinstance(link, str | pathlib.Path) else link
+        core.port = self._port = Port(line, lambda: core.speed, core.sent)
         if on_ring:
             core.ring = on_ring
         self.faults = core.faults
@@ -82,11 +88,12 @@ class Modem:
         parts.slot = Slot(core, card)
         parts.radio = Radio(core, coverage)
         parts.files = Files(core)
-        parts.clock = Clock(core)
+        outside = outside or Outside()
+        parts.clock = Clock(core, outside)
         parts.gnss = Gnss(core, gnss)
         parts.pdp = Pdp(core, parts.radio)
-        parts.tls = Tls(core, parts.files, parts.clock)
-        parts.sockets = Sockets(core, parts.radio, parts.pdp, parts.tls)
+        parts.tls = Tls(core, parts.files, parts.clock, outside)
+        parts.sockets = Sockets(core, parts.radio, parts.pdp, parts.tls, outside)
         parts.power = Power(core, self._forget, parts.slot.start)
         parts.network = Network(core, parts.radio, parts.slot, parts.power)
         parts.saving = Saving(core, parts.radio, parts.power, self._has_pin)
@@ -135,7 +142,7 @@ class Modem:
     # Life
 
     async def start(self) -> None:
-        """Make the PTY and its link. SimError when that is impossible. The modem is off, its supply on."""
+        """Open its line: a PTY and its link. SimError when that is impossible. The modem is off, its supply on."""
         await self._port.start()
         loop = asyncio.get_running_loop()
         _ = self._core.now_ms
@@ -189,6 +196,10 @@ class Modem:
         self._parts.power.tx_high = high
 
     # The world
+
+    def tap(self, spoil: Callable[[bytes], bytes]) -> None:
+        """Let `spoil` see each answer or URC as it begins on the line; what it returns is sent instead."""
+        self._port.tap = spoil
 
     @property
     def state(self) -> str:

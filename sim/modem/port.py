@@ -1,29 +1,38 @@
-"""The modem's UART: a PTY under a link's name, written at the pace of the wire."""
+"""The modem's UART, written at the pace of the wire. What it is written to is a PTY, or stands in for one."""
 
 import asyncio
-import pathlib
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from sim.modem.timings import wire_ms
-from sim.pty_line import CHUNK, PtyLine
+from sim.pty_line import CHUNK
+
+
+class Line(Protocol):
+    """What a PtyLine is to the modem."""
+
+    dropped: int  # bytes that nobody took
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, data: bytes) -> int:
+        """Write what the reader takes now; return how many bytes."""
 
 
 class Port:
     """
-    Bytes both ways. received: called with what the host wrote. sent: called with (bytes, raw) when an answer begins.
+    Bytes to the host. sent: called with (bytes, raw) when an answer begins; tap: with its bytes just before that, and
+    what it returns is sent instead.
 
     There is no flow control (AT+IFC=0,0): what a slow reader does not take is dropped and counted.
     """
 
-    def __init__(
-        self,
-        link: str | pathlib.Path,
-        speed: Callable[[], float],
-        received: Callable[[bytes], None],
-        sent: Callable[[bytes, bool], None],
-    ) -> None:
-        self._line = PtyLine(link, received)
+    def __init__(self, line: Line, speed: Callable[[], float], sent: Callable[[bytes, bool], None]) -> None:
+        self.tap: Callable[[bytes], bytes] = lambda data: data
+        self._line = line
         self._speed = speed
         self._sent = sent
         self._outbox: deque[tuple[bytes, bool]] = deque()
@@ -31,20 +40,16 @@ class Port:
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def link(self) -> pathlib.Path:
-        return self._line.link
-
-    @property
     def dropped(self) -> int:
         return self._line.dropped
 
     async def start(self) -> None:
-        """Make the PTY and the link. LineError when the link cannot be made."""
+        """Open the line. LineError when that is impossible."""
         self._line.open()
         self._task = asyncio.create_task(self._write_on())
 
     async def stop(self) -> None:
-        """Remove the PTY and the link."""
+        """Close the line."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -68,6 +73,7 @@ class Port:
             at = loop.time()
             while self._outbox:
                 data, raw = self._outbox.popleft()
+                data = self.tap(data)
                 self._sent(data, raw)
                 for start in range(0, len(data), CHUNK):
                     chunk = data[start : start + CHUNK]

@@ -15,7 +15,8 @@ from typing import Any
 from sim.modem import timings
 from sim.modem.core import Core, Reply, lines
 from sim.modem.line import NOT_ALLOWED, AtError, info
-from sim.modem.link import CLOSED, CONNECTED, Link, Streams
+from sim.modem.link import CLOSED, CONNECTED, Link
+from sim.modem.outside import Outside, Streams
 from sim.modem.params import Arg, Int, Name, Param, Word, values
 from sim.modem.pdp import Pdp
 from sim.modem.radio import Radio
@@ -49,8 +50,9 @@ SSL_WORD, CONFIG_WORD = Word(*_SSL_KEYS), Word(*_CONFIG_KEYS)
 class Sockets:
     """Connections 0-12. edrx_cycle_ms: asked for each time data come to an idle modem."""
 
-    def __init__(self, core: Core, radio: Radio, pdp: Pdp, tls: Tls) -> None:
+    def __init__(self, core: Core, radio: Radio, pdp: Pdp, tls: Tls, outside: Outside) -> None:
         self._core, self._radio, self._pdp, self._tls = core, radio, pdp, tls
+        self._outside = outside
         self._links: dict[int, Link] = {}
         self._ssl: dict[tuple[int, str], Any] = {}
         self._lost: list[asyncio.StreamWriter] = []  # of which no peer was told
@@ -129,34 +131,32 @@ class Sockets:
         return OK
 
     async def _connect(self, cid: int, host: str, port: int) -> Streams:
-        loop = asyncio.get_running_loop()
+        outside = self._outside
         await self._radio.uplink()
         if not _is_address(host):
             await self._core.wait(timings.DNS)
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            where = await outside.find(host, port)
         except (OSError, ValueError):
             raise ServerRefused(NO_NAME)
         await self._core.wait(timings.TCP)
-        family, kind, protocol, _, address = min(found, key=lambda item: item[0])  # IPv4 first
-        sock = socket.socket(family, kind, protocol)
         try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(sock, address)
-            if not self._ssl.get((cid, "SSL"), 0):
-                return await asyncio.open_connection(sock=sock, limit=4096)
-            await self._core.wait(timings.TLS)
-            context, ca = self._ssl.get((cid, "CRINDEX"), 0), self._ssl.get((cid, "CACERT"), "")
-            return await self._tls.connect(sock, host, context, ca)
+            line = await outside.call(where)
         except ConnectionRefusedError:
-            sock.close()
             raise ServerRefused(REFUSED)
         except OSError:
-            sock.close()
+            raise ServerRefused(FAILED)
+        try:
+            if not self._ssl.get((cid, "SSL"), 0):
+                return await outside.plain(line)
+            await self._core.wait(timings.TLS)
+            context, ca = self._ssl.get((cid, "CRINDEX"), 0), self._ssl.get((cid, "CACERT"), "")
+            return await self._tls.connect(line, host, context, ca)
+        except OSError:
+            outside.hang_up(line)
             raise ServerRefused(FAILED)
         except BaseException:
-            sock.close()
+            outside.hang_up(line)
             raise
 
     async def casend(self, cid: int, size: int | None, ms: int | None) -> Reply:

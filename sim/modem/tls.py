@@ -5,10 +5,8 @@ A real handshake by OpenSSL checks the chain; times are checked against the mode
 of CAOPEN. Without a CACERT nothing is checked at all.
 """
 
-import asyncio
 import datetime
 import ipaddress
-import socket
 import ssl
 from typing import Any
 
@@ -18,6 +16,7 @@ from sim.modem.clock import Clock
 from sim.modem.core import Core, lines
 from sim.modem.files import Files
 from sim.modem.line import NOT_ALLOWED, AtError
+from sim.modem.outside import Outside, Streams
 from sim.modem.params import Arg, Int, Name, Opt, Param, Str, Word, values
 
 GOOD, BAD_TIME, BAD_NAME, BAD_BOTH, FAILED = 0, 24, 25, 26, 27
@@ -49,8 +48,9 @@ class ServerRefused(Exception):
 class Tls:
     """Contexts 0-5 (lost at a restart) and converted certificates (kept)."""
 
-    def __init__(self, core: Core, files: Files, clock: Clock) -> None:
+    def __init__(self, core: Core, files: Files, clock: Clock, outside: Outside) -> None:
         self._core, self._files, self._clock = core, files, clock
+        self._outside = outside
         self._settings: dict[tuple[str, int], Any] = {}
         self._converted: dict[str, str] = {}  # name to PEM
 
@@ -95,10 +95,8 @@ class Tls:
 
     # Connections
 
-    async def connect(
-        self, sock: socket.socket, host: str, context: int, ca: str
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Shake hands on a connected socket. ServerRefused with CAOPEN's result."""
+    async def connect(self, line: Any, host: str, context: int, ca: str) -> Streams:
+        """Shake hands on a connected line. ServerRefused with CAOPEN's result."""
         version = _VERSIONS.get(self._get("SSLVERSION", context, 0))
         if version is None or (ca and ca not in self._converted):
             raise ServerRefused(FAILED)
@@ -112,9 +110,7 @@ class Tls:
             else:
                 settings.verify_mode = ssl.CERT_NONE
             sni = self._get("SNI", context, "")
-            reader, writer = await asyncio.open_connection(
-                sock=sock, ssl=settings, server_hostname=sni, limit=4096
-            )
+            reader, writer = await self._outside.secure(line, settings, sni)
         except (OSError, ValueError):  # refused, broken off, or an SNI that is no name
             raise ServerRefused(FAILED)
         result = self._judge(writer.get_extra_info("peercert"), host, context, ca) if ca else GOOD

@@ -47,13 +47,12 @@ class Wire:
     (ms, text).
     """
 
-    def __init__(self, now: Now, received: Callable[[bytes], None]) -> None:
-        self.link = None
+    def __init__(self, now: Now) -> None:
         self.dropped = 0
+        self.received: Callable[[bytes], None] = lambda data: None
         self.watch: dict[str, Callable[[], object]] = {}
         self.said: list[tuple[float, str]] = []
         self._now = now
-        self._received = received
         self._data = b""
         self._heard = asyncio.Event()
 
@@ -79,7 +78,7 @@ class Wire:
             self.said.append((self._now.s * 1000, text))
             for begin in [begin for begin in self.watch if text.startswith(begin)]:
                 self.watch.pop(begin)()
-        self._received(data)
+        self.received(data)
 
 
 class Peer:
@@ -138,10 +137,10 @@ class ModemRig:
         self.coverage = options.get("coverage", Coverage())
         apn, bands = options.pop("apn", "obereg"), options.pop("bands", None)
         self.now = now
-        self.modem = Modem(folder / "modem", **options)
-        self.wire = Wire(now, self.modem._core.received)
-        # What the emulator writes goes here in place of a PTY, at the wire's pace.
-        self.modem._port._line = _Far(self.wire)  # type: ignore[assignment]
+        self.wire = Wire(now)
+        # What the emulator writes goes there in place of a PTY, at the wire's pace.
+        self.modem = Modem(_Far(self.wire), **options)
+        self.wire.received = self.modem.received
         self.peer = Peer(pair if ca_der else None, folder)
         self.lines: list[str] = []
         self.log = Log(lambda: int(now.s * 1000), self.lines.append)
@@ -249,7 +248,7 @@ class _Far:
 
     def __init__(self, wire: Wire) -> None:
         self.open, self.close, self.write = wire.open, wire.close, wire.to_host
-        self.link, self.dropped = wire.link, 0
+        self.dropped = 0
 
 
 def play(

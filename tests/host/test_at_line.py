@@ -246,6 +246,19 @@ def test_a_payload_goes_out_at_the_prompt_and_only_then(monkeypatch):
     play(monkeypatch, story)
 
 
+def test_an_ok_before_the_prompt_is_another_answers(monkeypatch):
+    """Found by faults.modem: taken for this one's, the next command went out as the payload."""
+
+    async def story(rig: Rig) -> None:
+        rig.uart.when("AT+CASEND=0,4,1000", (5, OK), (10, b"\r\n>"))
+        rig.uart.when("ping", (10, OK))
+        assert await rig.line.command("AT+CASEND=0,4,1000", 2000, b"ping") == []
+        assert rig.uart.heard == [b"AT+CASEND=0,4,1000\r", b"ping"]
+        assert rig.log.counters == {"modem.stray": 1}
+
+    play(monkeypatch, story)
+
+
 def test_a_prompt_that_comes_too_late_gets_nothing(monkeypatch):
     async def story(rig: Rig) -> None:
         rig.uart.when("AT+CASEND=0,3", (2500, b"\r\n>"))

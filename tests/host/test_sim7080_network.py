@@ -146,3 +146,45 @@ def test_a_registration_with_more_fields_is_read_too(tmp_path, monkeypatch, mode
         await rig.attach()
 
     play(tmp_path, monkeypatch, story, powered=True)
+
+
+def test_a_setting_that_was_read_wrongly_is_read_again(tmp_path, monkeypatch):
+    """Found by faults.modem: one byte of an answer, +CMNB: 3 read as 1, kept it from any cell for 240 s."""
+
+    async def story(rig: ModemRig) -> None:
+        rig.modem.tap(lambda data: data.replace(b"+CMNB: 3", b"+CMNB: 1") if not rig.utc else data)
+        began_ms = rig.ms
+        rig.wire.watch["AT+CEREG?"] = lambda: rig.modem.tap(lambda data: data)
+        await rig.attach()
+        assert "AT+CMNB=1" in rig.commands()
+        assert 60_000 < rig.ms - began_ms < 90_000
+
+    play(tmp_path, monkeypatch, story)
+
+
+def test_what_helps_does_not_end_what_begins_to_work(tmp_path, monkeypatch):
+    """Found by faults.modem: the second session's new context ended the first, which was just being opened."""
+
+    async def story(rig: ModemRig) -> None:
+        await rig.attach()
+        rig.driver.failures = 2
+        opening = asyncio.create_task(rig.open())
+        await asyncio.sleep(2)  # of 3
+        await rig.attach()
+        assert "AT+CNACT=0,0" not in rig.commands()
+        stream = await opening
+        await rig.attach()
+        assert "AT+CNACT=0,0" not in rig.commands()
+        await rig.ping(stream)
+        assert rig.driver.failures == 0
+        # Bytes that come no more are another matter, and so is a connection that never had any.
+        silent = await rig.open()
+        rig.driver.failures = 2
+        await asyncio.sleep(15)
+        await rig.attach()
+        assert "AT+CNACT=0,0" in rig.commands()
+        for each in (stream, silent):
+            await each.close()
+        rig.idle()
+
+    play(tmp_path, monkeypatch, story)
