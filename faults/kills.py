@@ -131,7 +131,9 @@ def main() -> int:
     options.add_argument("--minutes", type=float, help="begin no round after so long")
     options.add_argument("--scene", choices=SCENES, help="this scene alone, no kills")
     options.add_argument("--no-scenes", action="store_true", help="kills alone")
-    options.add_argument("--break", dest="fault", choices=KILLS, metavar="NAME", help="with a deliberate fault")
+    options.add_argument(
+        "--break", dest="fault", choices=KILLS, metavar="NAME", help="with a deliberate fault"
+    )
     options.add_argument(
         "--settle", type=float, default=rounds.SETTLED_S, metavar="S", help="of peace after a round (150)"
     )

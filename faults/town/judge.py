@@ -63,7 +63,8 @@ class Judge:
         """Take in what is new in the database."""
         keys = {tag.id: tag.keys for tag in self._tags}
         sql = "SELECT rowid, tag, epoch, seq, kind, token FROM messages WHERE rowid > ? ORDER BY rowid"
-        for self._last, tag, epoch, seq, kind, token in rows(self._path, sql, self._last):
+        for number, tag, epoch, seq, kind, token in rows(self._path, sql, self._last):
+            self._last = number
             kid = bytes.fromhex(tag) + bytes([keys[tag]["generation"]])
             key = cwt.COSEKey.new({1: 4, 2: kid, 3: 5, -1: bytes.fromhex(keys[tag]["up"])})
             claims: Any = cwt.decode(token, key)

@@ -173,4 +173,3 @@ def lines(cells: list[Cell]) -> str:
     for cell in cells:
         total += cell.kills
     return ", ".join(f"{count} {kind}" for kind, count in sorted(total.items()))
-

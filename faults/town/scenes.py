@@ -1,4 +1,5 @@
 """x"""
+
 from dataclasses import dataclass, field
 from typing import Any
 
