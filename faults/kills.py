@@ -21,7 +21,7 @@ from typing import Any
 
 from faults.common import Progress, finish, parser
 from faults.simulate import MEMORY
-from faults.town import TownError, rounds
+from faults.town import rounds
 from faults.town.breaks import KILLS
 from faults.town.programs import mosquitto
 from faults.town.rounds import Cell
@@ -95,14 +95,19 @@ class Campaign:
     async def _scene(self, name: str) -> None:
         folder = self._folder / name
         folder.mkdir()
-        verdict = await SCENES[name](folder, self._fault)
+        verdict = await SCENES[name](folder, self._fault, self._settled_s)
         self.verdicts.append(verdict)
         for text in verdict.wrong:
-            self.violations.append({"seed": f"0 --scene {name}", "text": f"{name}: {text}"})
+            self._found({"seed": f"0 --scene {name}", "text": f"{name}: {text}"})
 
     def _wrong(self, seed: int, texts: list[str]) -> None:
         more = f" --break '{self._fault}'" if self._fault else ""
-        self.violations += [{"seed": f"{seed}{more}", "text": f"round {seed}: {text}"} for text in texts]
+        for text in texts:
+            self._found({"seed": f"{seed}{more}", "text": f"round {seed}: {text}"})
+
+    def _found(self, violation: dict[str, Any]) -> None:
+        print(f"kills: {violation['text']}", file=sys.stderr, flush=True)
+        self.violations.append(violation)
 
 
 def figures(campaign: Campaign) -> dict[str, Any]:
@@ -122,7 +127,6 @@ def figures(campaign: Campaign) -> dict[str, Any]:
         "messages": sum(cell.messages for cell in cells),
         "settled_s": {"median": settled[len(settled) // 2], "max": settled[-1]} if settled else {},
         "scenes": {each.name: each.said for each in campaign.verdicts},
-        "not_run": [each.name for each in campaign.verdicts if each.not_run],
     }
 
 
@@ -143,10 +147,7 @@ def main() -> int:
         return 3
     with tempfile.TemporaryDirectory(prefix="kills", dir=MEMORY) as folder:
         campaign = Campaign(arguments, Path(folder))
-        try:
-            asyncio.run(campaign.run())
-        except TownError as error:
-            campaign.violations.append({"seed": 0, "text": str(error)})
+        asyncio.run(campaign.run())
     for verdict in campaign.verdicts:
         print(f"kills: {verdict.name}: {verdict.said}", file=sys.stderr)
     told = figures(campaign)

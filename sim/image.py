@@ -143,8 +143,10 @@ def listed(path: str | pathlib.Path, folder: str) -> list[str]:
     """Return the names in one folder of an image, none when there is no such folder. ImageError when it is none."""
     try:
         return sorted(_open(pathlib.Path(path)).listdir(folder))
-    except FileNotFoundError:
-        return []
+    except LittleFSError as error:
+        if error.code == LittleFSError.Error.LFS_ERR_NOENT:
+            return []
+        raise ImageError(f"{path}: {folder} cannot be read: {error}")
 
 
 def update(path: str | pathlib.Path, files: Mapping[str, bytes | None]) -> None:

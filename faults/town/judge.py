@@ -14,18 +14,30 @@ from typing import Any
 
 import cwt
 
+from faults.town.programs import Desk
 from faults.town.worn import Worn
 
 _CTI, _OBEREG = 7, -65537
-_KIND, _INCIDENT, _PRESSES = 0, 1, 6
+_KIND, _INCIDENT, _PRESSES, _TEXT = 0, 1, 6, 7
 _ALERT, _UPDATE = 1, 3
-_CLOSED = 4
 
 
 def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """Read the database beside a desk that may be running."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
         return db.execute(sql, values).fetchall()
+
+
+def _key(tag: Worn) -> Any:
+    kid = bytes.fromhex(tag.id) + bytes([tag.keys["generation"]])
+    return cwt.COSEKey.new({1: 4, 2: kid, 3: 5, -1: bytes.fromhex(tag.keys["up"])})
+
+
+def texts(path: Path, tag: Worn) -> list[str]:
+    """What the tag's state messages say in words."""
+    sql = "SELECT token FROM messages WHERE tag = ? AND kind = 4 ORDER BY rowid"
+    found: list[Any] = [cwt.decode(token, _key(tag)) for (token,) in rows(path, sql, tag.id)]
+    return [claims[_OBEREG].get(_TEXT, "") for claims in found]
 
 
 def stored(path: Path) -> Counter[str]:
@@ -37,9 +49,9 @@ def stored(path: Path) -> Counter[str]:
 class Judge:
     """look() as often as you like: what it has verified once, it does not verify again."""
 
-    def __init__(self, path: Path, tags: Sequence[Worn]) -> None:
+    def __init__(self, desk: Desk, tags: Sequence[Worn]) -> None:
         self.messages = 0
-        self._path, self._tags = path, tags
+        self._path, self._tags = desk.path, tags
         self._last = 0
         self._seen: Counter[tuple[str, int, int]] = Counter()
         self._tokens: Counter[bytes] = Counter()
@@ -61,13 +73,11 @@ class Judge:
 
     def _read(self) -> Iterator[str]:
         """Take in what is new in the database."""
-        keys = {tag.id: tag.keys for tag in self._tags}
+        tags = {tag.id: tag for tag in self._tags}
         sql = "SELECT rowid, tag, epoch, seq, kind, token FROM messages WHERE rowid > ? ORDER BY rowid"
         for number, tag, epoch, seq, kind, token in rows(self._path, sql, self._last):
             self._last = number
-            kid = bytes.fromhex(tag) + bytes([keys[tag]["generation"]])
-            key = cwt.COSEKey.new({1: 4, 2: kid, 3: 5, -1: bytes.fromhex(keys[tag]["up"])})
-            claims: Any = cwt.decode(token, key)
+            claims: Any = cwt.decode(token, _key(tags[tag]))
             said = claims[_OBEREG]
             if claims[_CTI] != epoch.to_bytes(4, "big") + seq.to_bytes(4, "big") or said[_KIND] != kind:
                 yield f"a row of {tag} does not say what its message says"

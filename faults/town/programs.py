@@ -207,9 +207,10 @@ class Far:
         host: str = "127.0.0.1",
         fault: str | None = None,
         settings: Sequence[str] = (),
+        database: Path | None = None,
     ) -> None:
         self.broker = Broker(folder, host, settings)
-        self.desk = Desk(folder, folder / "desk.db", self.broker.port, fault)
+        self.desk = Desk(folder, database or folder / "desk.db", self.broker.port, fault)
         path = folder / "registrations"
         path.write_text("".join(json.dumps(each) + "\n" for each in registrations))
         database = ("--db", f"sqlite:///{self.desk.path}")

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +34,34 @@ _POLL_S = 0.2
 class Cell:
     """A broker, a desk, their tags. start(), play() rounds, end() in any case."""
 
-    def __init__(self, folder: Path, tags: int, fault: str | None, settled_s: float = SETTLED_S) -> None:
-        folder.mkdir(parents=True)
+    def __init__(
+        self,
+        folder: Path,
+        tags: int,
+        fault: str | None,
+        settled_s: float = SETTLED_S,
+        settings: Sequence[str] = (),
+        database: Path | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         firmware = breaks.firmware(fault, folder)
         self.tags = [Worn(folder, number, firmware) for number in range(tags)]
-        self.far = Far(folder, [tag.keys for tag in self.tags], fault=fault)
+        keys = [tag.keys for tag in self.tags]
+        self.far = Far(folder, keys, fault=fault, settings=settings, database=database)
         self.kills: Counter[str] = Counter()
         self.after_commit = 0  # of these, the commit was seen and the answer was not given
         self.settled_s: list[float] = []  # of each round, from the last start to the last ack
-        self.presses = 0
-        self._judge = Judge(self.far.desk.path, self.tags)
+        self.judge = Judge(self.far.desk, self.tags)
         self._settled_s = settled_s
-        for tag in self.tags:
-            tag.flash(("127.0.0.1", self.far.broker.port))
 
     @property
     def messages(self) -> int:
-        return self._judge.messages
+        return self.judge.messages
 
     async def start(self) -> None:
+        for tag in self.tags:
+            # In a thread: the panels of tags that run already must answer meanwhile.
+            await asyncio.to_thread(tag.flash, ("127.0.0.1", self.far.broker.port))
         await self.far.start()
         await asyncio.gather(*(tag.start() for tag in self.tags))
 
@@ -68,7 +77,11 @@ class Cell:
     async def play(self, seed: int, kills: int, told: Callable[[], None]) -> list[str]:
         """Kill so many times, then let all come to rest; return what is wrong."""
         chance = random.Random(seed)
-        pressing = [asyncio.create_task(self._press(tag, random.Random(seed + 1))) for tag in self.tags]
+        over = asyncio.Event()
+        pressing = [
+            asyncio.create_task(self._press(tag, random.Random(f"{seed} {tag.name}"), over))
+            for tag in self.tags
+        ]
         try:
             for _ in range(kills):
                 await self._kill(chance)
@@ -77,24 +90,26 @@ class Cell:
                 if not program.running:
                     await program.start(wait=False)
         finally:
-            for task in pressing:
-                task.cancel()
-            await asyncio.gather(*pressing, return_exceptions=True)
+            over.set()
+            await asyncio.gather(*pressing)
         await self.far.desk.until_ready()
+        return await self.rest()
+
+    async def rest(self) -> list[str]:
+        """Peace: all is stored and acked, and closed by a person. Return what is wrong."""
         began_s = time.monotonic()
         try:
-            await self._settle()
+            await self.settle()
             self.settled_s.append(round(time.monotonic() - began_s, 1))
-            await self._close_all()
+            await self.close_all()
         except TownError as error:
-            return [str(error), *self._judge.look()]
-        return self._judge.look()
+            return [str(error), *self.judge.look()]
+        return self.judge.look()
 
-    async def _press(self, tag: Worn, chance: random.Random) -> None:
-        while True:
+    async def _press(self, tag: Worn, chance: random.Random, over: asyncio.Event) -> None:
+        while not over.is_set():
             await asyncio.sleep(chance.uniform(*_PRESS_S))
             await tag.press()
-            self.presses += 1
 
     async def _kill(self, chance: random.Random) -> None:
         far, kind = self.far, chance.choice(_KINDS)
@@ -142,20 +157,26 @@ class Cell:
             await asyncio.sleep(0.005)
         await far.desk.kill()
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Wait until each message of each tag is stored and acked."""
         until_s = time.monotonic() + self._settled_s
         while True:
+            # In this order: what is said meanwhile is for the next look.
+            said = [(tag, tag.said) for tag in self.tags]
+            waiting = [tag for tag in self.tags if tag.waiting()]
             there = stored(self.far.desk.path)
-            late = [tag for tag in self.tags if there[tag.id] < tag.said or tag.waiting()]
+            late = [tag for tag, count in said if there[tag.id] < count or tag in waiting]
             if not late:
                 return
+            if not waiting:
+                names = ", ".join(tag.name for tag in late)
+                raise TownError(f"acked at the tag, and not stored at the desk: {names}")
             if time.monotonic() > until_s:
                 names = ", ".join(tag.name for tag in late)
                 raise TownError(f"after {self._settled_s:g} s of peace not all is stored and acked: {names}")
             await asyncio.sleep(_POLL_S)
 
-    async def _close_all(self) -> None:
+    async def close_all(self) -> None:
         """A person closes what is open; wait until it is felt, so that the next press is an alert."""
         until_s = time.monotonic() + _CLOSED_S
         while True:

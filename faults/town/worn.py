@@ -24,6 +24,7 @@ from sim.tag import TagProcess
 _BOARD = "tag-a"
 _WIFI = ("the-air", "a-key-of-the-air")
 _FINGER_S = 0.12
+_LATCHED_S = 10.0
 _MARK = re.compile(r"(\d+) \* (.+)")
 _UPDATES = ("update", "position update")
 _DATA, _OUTBOX, _RECORD = "data", "data/outbox", "incident"
@@ -78,11 +79,19 @@ class Worn:
             raise TownError(f"{self.name} restarted by itself: {self.console[-3:]}")
 
     async def press(self) -> float:
-        """Press for a moment; return when the finger touched, ms of time.monotonic."""
-        began_ms = now_ms()
+        """Press for a moment; return when the finger touched, ms of time.monotonic, once the press is on flash."""
+        began_ms, before = now_ms(), self.count("on flash")
         self._panel.set("button", 1)
-        await asyncio.sleep(_FINGER_S)
-        self._panel.set("button", 0)
+        try:
+            await asyncio.sleep(_FINGER_S)
+        finally:
+            self._panel.set("button", 0)
+        end_s = time.monotonic() + _LATCHED_S
+        while self.count("on flash") == before:
+            if time.monotonic() > end_s:
+                raise TownError(f"{self.name}: a press is not taken; {self.console[-6:]}")
+            await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(_FINGER_S)  # nobody presses again within a bounce
         return began_ms
 
     def count(self, *whats: str) -> int:
@@ -119,9 +128,10 @@ class Worn:
         for _ in range(5):
             try:
                 return image.listed(self._flash, folder)
-            except (image.ImageError, LittleFSError, OSError):
-                time.sleep(0.005)  # read in the middle of a write
-        raise TownError(f"{self.name}: its flash cannot be read")
+            except (image.ImageError, LittleFSError, OSError) as error:
+                why = repr(error)  # read in the middle of a write
+                time.sleep(0.01)
+        raise TownError(f"{self.name}: its flash cannot be read: {why}")
 
     def _line(self, text: str) -> None:
         self.console.append(text)
