@@ -44,6 +44,8 @@ _SOON_MS = const(2500)
 _SOON_TIMES = const(40)
 # Said that often (20 s after the first time, in one session) and answered by nobody: that is a trouble, too.
 _UNANSWERED = const(4)
+# Messages in one write: a child may have pressed twenty times, and the heap must hold what is written.
+_BATCH = const(4)
 # Networks reject who reconnects more often, so outside an incident this is the most.
 _OPENS_PER_HOUR = const(6)
 _JITTER_PERCENT = const(20)
@@ -308,14 +310,18 @@ class Link:
                 self._end(session, error)
         wait_ms = _HOUR_MS if session.asked_ms is None else _SILENT_MS
         for entry in self._outbox.pending():
-            # None: added while we wrote.
-            wait_ms = min(wait_ms, 0 if entry.due_ms is None else max(0, clock.since(entry.due_ms, now_ms)))
+            # Another session: added while we wrote, or of the next batch.
+            wait_ms = min(
+                wait_ms, max(0, clock.since(entry.due_ms, now_ms)) if entry.session is session else 0
+            )
         return wait_ms
 
     def _publish_due(self, session, now_ms):
-        """Put every message that is due into the session, alerts first; return whether there was one."""
-        said = False
+        """Put messages that are due into the session, a batch, alerts first; return how many there were."""
+        said = 0
         for entry in self._outbox.pending():
+            if said == _BATCH:
+                break
             # What this session has not said yet is due at once: the schedule is about repeating.
             if entry.session is session and clock.since(entry.due_ms, now_ms) > 0:
                 continue
@@ -331,11 +337,11 @@ class Link:
                 self.trouble = "the desk does not answer"
             entry.due_ms = clock.later(now_ms, entry.backoff.delay_ms())
             session.mqtt.publish(self._topic + "up/alert", entry.token)
-            said = True
+            said += 1
         if self.state and session.state is not self.state:
             session.state = self.state
             session.mqtt.publish(self._topic + "up/state", self.state)
-            said = True
+            said += 1
         return said
 
     async def _flush(self, session):

@@ -61,15 +61,16 @@ class Judge:
 
     def look(self) -> list[str]:
         """Return what is wrong, when every tag has said all it had to say."""
-        wrong = [f"PRAGMA integrity_check: {text}" for (text,) in self._check() if text != "ok"]
-        wrong += self._read()
-        wrong += self._counters()
+        try:
+            checked = rows(self._path, "PRAGMA integrity_check")
+        except sqlite3.DatabaseError as error:
+            checked = [(str(error),)]
+        if checked != [("ok",)]:
+            return [f"PRAGMA integrity_check: {text}" for (text,) in checked]
+        wrong = [*self._read(), *self._counters()]
         for tag in self._tags:
             wrong += self._tag(tag)
         return wrong
-
-    def _check(self) -> list[tuple[str]]:
-        return rows(self._path, "PRAGMA integrity_check")  # type: ignore[return-value]
 
     def _read(self) -> Iterator[str]:
         """Take in what is new in the database."""
@@ -77,7 +78,11 @@ class Judge:
         sql = "SELECT rowid, tag, epoch, seq, kind, token FROM messages WHERE rowid > ? ORDER BY rowid"
         for number, tag, epoch, seq, kind, token in rows(self._path, sql, self._last):
             self._last = number
-            claims: Any = cwt.decode(token, _key(tags[tag]))
+            try:
+                claims: Any = cwt.decode(token, _key(tags[tag]))
+            except cwt.CWTError as error:
+                yield f"a stored message of {tag} is not what the tag has sealed: {error}"
+                continue
             said = claims[_OBEREG]
             if claims[_CTI] != epoch.to_bytes(4, "big") + seq.to_bytes(4, "big") or said[_KIND] != kind:
                 yield f"a row of {tag} does not say what its message says"

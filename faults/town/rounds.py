@@ -24,6 +24,8 @@ _BEFORE_S, _DOWN_S = (0.1, 0.9), 0.8
 _START_S = {"broker": 0.03, "desk": 1.2}
 _COMMIT_S = 3.0
 _PRESS_S = (0.4, 3.0)
+# Of the simulator's heap (64-bit) some 24 unanswered presses and a new session are all that it holds.
+_MOST_WAITING = 12
 _CLOSE_SHARE = 0.25
 # Sent again after at most 60 s + 20 %, which a kill may follow; reconnecting takes 15 s.
 SETTLED_S = 150.0
@@ -109,7 +111,8 @@ class Cell:
     async def _press(self, tag: Worn, chance: random.Random, over: asyncio.Event) -> None:
         while not over.is_set():
             await asyncio.sleep(chance.uniform(*_PRESS_S))
-            await tag.press()
+            if len(tag.waiting()) < _MOST_WAITING:
+                await tag.press()
 
     async def _kill(self, chance: random.Random) -> None:
         far, kind = self.far, chance.choice(_KINDS)

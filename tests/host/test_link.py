@@ -487,3 +487,15 @@ def test_a_desk_that_does_not_answer_is_a_trouble_and_is_told_of_when_it_does(se
     setup.run(15, look, 10, look, answer, 1, look)
     assert seen == [None, "the desk does not answer", None]
     assert setup.troubles == ["the desk does not answer"]
+
+
+def test_many_messages_leave_in_batches_of_four_alerts_first(setup):
+    """A heap that holds twenty presses does not hold them twice in one write."""
+    setup.add(b"update", kind=3, pressed=False)
+    for number in range(10):
+        setup.add(b"alert %d" % number)
+    setup.run(1)
+    [stream] = setup.bearer.streams
+    sizes = [sum(data.count(b"alert %d" % number) for number in range(10)) for _, data in stream.writes]
+    assert [size for size in sizes if size] == [4, 4, 2]
+    assert setup.broker.payloads() == [b"alert %d" % number for number in range(10)] + [b"update"]
