@@ -22,7 +22,7 @@ test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
 
-faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 6 minutes)
+faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 8 minutes)
 	$(PY) -m faults.cuts
 	$(PY) -m faults.damage
 	$(PY) -m faults.flips
@@ -30,6 +30,8 @@ faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 6 min
 	$(PY) -m faults.fuzz
 	$(PY) -m faults.soak
 	$(PY) -m faults.simulate
+	$(PY) -m faults.kills
+	$(PY) -m faults.loss
 
 faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
 	$(PY) -m faults.cuts --long
@@ -39,6 +41,8 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.soak --long
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
+	$(PY) -m faults.kills --long
+	$(PY) -m faults.loss --long
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .

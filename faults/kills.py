@@ -12,6 +12,8 @@ Real time is not replayed exactly: --seed chooses the same kills at the same mom
 
 import argparse
 import asyncio
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -130,6 +132,16 @@ def figures(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def _own_mounts() -> list[str]:
+    """The words before a command that give it mounts of its own, which end with it; none where that is not allowed."""
+    words = ["unshare", "--map-root-user", "--mount"]
+    try:
+        allowed = subprocess.run([*words, "true"], capture_output=True, timeout=20).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return words if allowed else []
+
+
 def main() -> int:
     options = parser("kills", "Kill mosquitto and the desk with -9 at every kind of moment; lose nothing.")
     options.add_argument("--minutes", type=float, help="begin no round after so long")
@@ -141,10 +153,13 @@ def main() -> int:
     options.add_argument(
         "--settle", type=float, default=rounds.SETTLED_S, metavar="S", help="of peace after a round (150)"
     )
+    options.add_argument("--mounts", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if mosquitto() is None:
         print("kills: NOT RUN: mosquitto is not installed (apt-get install mosquitto)", file=sys.stderr)
         return 3
+    if not arguments.mounts and (before := _own_mounts()):
+        os.execvp(before[0], [*before, sys.executable, "-m", "faults.kills", *sys.argv[1:], "--mounts"])
     with tempfile.TemporaryDirectory(prefix="kills", dir=MEMORY) as folder:
         campaign = Campaign(arguments, Path(folder))
         asyncio.run(campaign.run())

@@ -195,7 +195,7 @@ async def disk(folder: Path, fault: str | None, settled_s: float) -> Verdict:
 
 
 def _mount(at: Path) -> bool:
-    """Put a small disk of its own there; False where that is not allowed."""
+    """Put a small disk there; False where that is not allowed. kills.py has mounts of its own, which end with it."""
     at.mkdir()
     try:
         command = ["mount", "-t", "tmpfs", "-o", "size=8m", "obereg", str(at)]

@@ -6,6 +6,7 @@ flash image.
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -16,8 +17,8 @@ from littlefs import LittleFSError
 from desk.tags import new_identity, registration
 from faults.town import TownError
 from sim import image, provision
-from sim.common import FIRMWARE
-from sim.panel import Panel
+from sim.common import FIRMWARE, SimError
+from sim.panel import Panel, PanelError
 from sim.story import from_ticks, now_ms
 from sim.tag import TagProcess
 
@@ -25,10 +26,14 @@ _BOARD = "tag-a"
 _WIFI = ("the-air", "a-key-of-the-air")
 _FINGER_S = 0.12
 _LATCHED_S = 10.0
+_STARTS, _PANEL_S = 3, 30.0
 _MARK = re.compile(r"(\d+) \* (.+)")
 _UPDATES = ("update", "position update")
 _DATA, _OUTBOX, _RECORD = "data", "data/outbox", "incident"
 _POLL_S = 0.05
+
+# One after the other: to start one takes this process a while, and the panels of the others must answer meanwhile.
+_starting = asyncio.Lock()
 
 
 class Worn:
@@ -61,11 +66,25 @@ class Worn:
         """Switch it on; wait until the desk has answered its first message. TownError when it has not."""
         self._panel.wifi(*_WIFI)
         await self._panel.start()
-        self._process = TagProcess(
-            self._flash, _BOARD, panel=self._panel.address, on_line=self._line, boot_ms=0
-        )
-        await self._process.start()
+        async with _starting:
+            await self._power()
         await self.until(up, within_s)
+
+    async def _power(self) -> None:
+        """Switch it on until it sees its panel: on a busy computer that may be too late for its patience of 5 s."""
+        for _ in range(_STARTS):
+            process = TagProcess(
+                self._flash, _BOARD, panel=self._panel.address, on_line=self._line, boot_ms=0
+            )
+            await process.start()
+            try:
+                await self._panel.connected(_PANEL_S)
+                self._process = process
+                return
+            except PanelError:
+                with contextlib.suppress(SimError):
+                    await process.stop()
+        raise TownError(f"{self.name} does not start; {self.console[-3:]}")
 
     async def end(self) -> None:
         """Cut its power. TownError when it had restarted by itself, or died."""
