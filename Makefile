@@ -31,6 +31,8 @@ faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 9 min
 	$(PY) -m faults.soak
 	$(PY) -m faults.modem
 	$(PY) -m faults.simulate
+	$(PY) -m faults.kills
+	$(PY) -m faults.loss
 
 faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
 	$(PY) -m faults.cuts --long
@@ -41,6 +43,8 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.soak --long
 	$(PY) -m faults.modem --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
+	$(PY) -m faults.kills --long
+	$(PY) -m faults.loss --long
 
 fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, where there is an atheris (ARGS="--seconds 60")
 	@test -d build/fuzz/atheris || $(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: \

@@ -32,7 +32,7 @@ _KEEP_ALIVE_S = 15
 _BROKER_TIMEOUT_S = 10.0
 _POLL_S = 0.1
 _BACKOFF_FIRST_S = 0.5
-_BACKOFF_MAX_S = 30.0
+_BACKOFF_MAX_S = 1.0  # while the desk is away the broker throws alerts away
 _REFUSALS_A_MINUTE = 30
 _MANY_ACKS_IN_FLIGHT = 1000  # aiomqtt warns above this; ten, its default, is one busy moment
 

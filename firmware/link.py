@@ -41,7 +41,15 @@ _CALM_MS = (5000, 30000, 120000)
 _CALM_TAIL_MS = const(600000)
 _URGENT_MS = (300, 700, 1500, 3000, 5000, 10000)
 _URGENT_TAIL_MS = const(15000)
-# Networks reject who reconnects more often outside an incident.
+# In an incident, when the last session has failed: no longer than this, so many times. Who is refused at once (a
+# broker that restarts) need not wait as long as who has an opening on its way.
+_SOON_MS = const(2500)
+_SOON_TIMES = const(40)
+# Said that often (20 s after the first time, in one session) and answered by nobody: that is a trouble, too.
+_UNANSWERED = const(4)
+# Messages in one write: a child may have pressed twenty times, and the heap must hold what is written.
+_BATCH = const(4)
+# Networks reject who reconnects more often, so outside an incident this is the most.
 _OPENS_PER_HOUR = const(6)
 _JITTER_PERCENT = const(20)
 
@@ -250,6 +258,15 @@ class Link:
             if not any([each.ready for each in self._sessions + [session]]):
                 self.trouble = why
             self._log.say("W", "link: session ended: " + why)
+            soon_ms = clock.later(clock.ticks_ms(), _SOON_MS)
+            if (
+                self._urgent
+                and self._open_at_ms is not None
+                and self._pauses.attempt < _SOON_TIMES
+                and all([each.over for each in self._sessions])
+                and clock.since(self._open_at_ms, soon_ms) > 0
+            ):
+                self._open_at_ms = soon_ms
             if session.task is not asyncio.current_task():
                 session.task.cancel()
             self.kick()
@@ -272,14 +289,19 @@ class Link:
             self._pauses.reset()
             self._log.say("I", "link: session open over " + session.bearer.name)
             why = session.stream.warning or self.trouble
-            self.trouble = None
             if why:
-                self._on_trouble(why)
+                self._tell(why)
             self.kick()
         elif event == "message":
             self._on_down(value[1])
+            if self.trouble and session.ready:
+                self._tell(self.trouble)
         # Whatever came, the path lives both ways: it answers bytes that we have sent.
         session.asked_ms = None
+
+    def _tell(self, why):
+        self.trouble = None
+        self._on_trouble(why)
 
     async def _speak(self, session, now_ms):
         """Publish what is due; return the ms until something is due again."""
@@ -295,14 +317,18 @@ class Link:
                 self._end(session, error)
         wait_ms = _HOUR_MS if session.asked_ms is None else _SILENT_MS
         for entry in self._outbox.pending():
-            # None: added while we wrote.
-            wait_ms = min(wait_ms, 0 if entry.due_ms is None else max(0, clock.since(entry.due_ms, now_ms)))
+            # Another session: added while we wrote, or of the next batch.
+            wait_ms = min(
+                wait_ms, max(0, clock.since(entry.due_ms, now_ms)) if entry.session is session else 0
+            )
         return wait_ms
 
     def _publish_due(self, session, now_ms):
-        """Put every message that is due into the session, alerts first; return whether there was one."""
-        said = False
+        """Put messages that are due into the session, a batch, alerts first; return how many there were."""
+        said = 0
         for entry in self._outbox.pending():
+            if said == _BATCH:
+                break
             # What this session has not said yet is due at once: the schedule is about repeating.
             if entry.session is session and clock.since(entry.due_ms, now_ms) > 0:
                 continue
@@ -313,13 +339,16 @@ class Link:
                 # A session that was refused said it to nobody: the schedule begins anew.
                 entry.backoff.reset()
             entry.session = session
+            if entry.backoff.attempt == _UNANSWERED and not self.trouble:
+                # The broker takes it, and that is all: the desk is down, or an access list is wrong.
+                self.trouble = "the desk does not answer"
             entry.due_ms = clock.later(now_ms, entry.backoff.delay_ms())
             session.mqtt.publish(self._topic + "up/alert", entry.token)
-            said = True
+            said += 1
         if self.state and session.state is not self.state:
             session.state = self.state
             session.mqtt.publish(self._topic + "up/state", self.state)
-            said = True
+            said += 1
         return said
 
     async def _flush(self, session):

@@ -139,6 +139,16 @@ def read(path: str | pathlib.Path) -> dict[str, bytes]:
     return files
 
 
+def listed(path: str | pathlib.Path, folder: str) -> list[str]:
+    """Return the names in one folder of an image, none when there is no such folder. ImageError when it is none."""
+    try:
+        return sorted(_open(pathlib.Path(path)).listdir(folder))
+    except LittleFSError as error:
+        if error.code == LittleFSError.Error.LFS_ERR_NOENT:
+            return []
+        raise ImageError(f"{path}: {folder} cannot be read: {error}")
+
+
 def update(path: str | pathlib.Path, files: Mapping[str, bytes | None]) -> None:
     """Write `files` into an existing image, as the host does with the tag off; None removes a file."""
     target = pathlib.Path(path)

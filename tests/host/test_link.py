@@ -452,3 +452,50 @@ def test_the_log_never_holds_the_password_or_a_payload(setup):
     setup.run(60)
     assert DIAL.password not in "\n".join(setup.log.lines)
     assert "SECRET" not in "\n".join(setup.log.lines)
+
+
+def test_in_an_incident_who_is_refused_at_once_tries_again_every_2_5_s_for_a_while(setup):
+    """A broker that restarts: nothing listens, and nobody knows for how long."""
+    setup.bearer.open_error = OSError(111)
+    setup.add()
+    setup.run(300)
+    at_s = setup.at_s(setup.bearer.times("open"))
+    gaps_s = [round(b - a, 1) for a, b in pairwise(at_s)]
+    assert gaps_s[:3] == [0.3, 0.7, 1.5]
+    assert all(2.4 <= gap_s <= 2.6 for gap_s in gaps_s[3:38])
+    assert all(12 <= gap_s <= 18 for gap_s in gaps_s[41:])
+    assert len(gaps_s) > 45
+
+
+def test_outside_an_incident_who_is_refused_waits_calmly(setup):
+    setup.bearer.open_error = OSError(111)
+    setup.run(150, urgent=False)
+    assert setup.at_s(setup.bearer.times("open")) == [0, 5, 35]
+
+
+def test_a_desk_that_does_not_answer_is_a_trouble_and_is_told_of_when_it_does(setup):
+    """A broker whose access list is wrong confirms what it throws away."""
+    seen: list[str | None] = []
+
+    def look() -> None:
+        seen.append(setup.link.trouble)
+
+    def answer() -> None:
+        setup.broker.connections[-1].publish(f"obereg/{TAG}/down", b"an answer")
+
+    setup.add()
+    setup.run(15, look, 10, look, answer, 1, look)
+    assert seen == [None, "the desk does not answer", None]
+    assert setup.troubles == ["the desk does not answer"]
+
+
+def test_many_messages_leave_in_batches_of_four_alerts_first(setup):
+    """A heap that holds twenty presses does not hold them twice in one write."""
+    setup.add(b"update", kind=3, pressed=False)
+    for number in range(10):
+        setup.add(b"alert %d" % number)
+    setup.run(1)
+    [stream] = setup.bearer.streams
+    sizes = [sum(data.count(b"alert %d" % number) for number in range(10)) for _, data in stream.writes]
+    assert [size for size in sizes if size] == [4, 4, 2]
+    assert setup.broker.payloads() == [b"alert %d" % number for number in range(10)] + [b"update"]
