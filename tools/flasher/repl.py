@@ -30,6 +30,7 @@ _KNOCK_S = 0.25
 _RAW_S = 10.0
 _LEAVE_S = 1.0
 _CALL_S = 20.0
+_READ_S = 5.0  # for the two bytes that say whether raw paste is there: mpremote gives up behind it
 
 Lines = Callable[[str], None]
 
@@ -152,7 +153,7 @@ class Repl:
         while True:
             ports.probe(self.port)
             try:
-                return SerialTransport(self.port, baudrate=115200, timeout=2)
+                return SerialTransport(self.port, baudrate=115200, timeout=_READ_S)
             except TransportError:
                 # It does not say why; the probe will.
                 if time.monotonic() > end_s:
