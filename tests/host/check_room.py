@@ -23,7 +23,6 @@ from tools.flasher.show import Screen
 from tools.flasher.site import load
 
 SPEED = 20.0
-_UP_S = 30
 HOST = "localhost"
 OURS, OTHERS = certs.make_ca(), certs.make_ca()
 
@@ -114,10 +113,7 @@ class Room:
         self.table.boards[:] = [board]
 
     async def _work(self, command: Callable[[], object]) -> None:
-        # On a busy computer a chip boots for longer than a technician's tool waits.
-        async with asyncio.timeout(_UP_S):
-            while not self.table.boards[0].chip.listens():
-                await asyncio.sleep(0.02)
+        await self.table.ready()
         await asyncio.get_running_loop().run_in_executor(self._thread, command)
 
     async def provision(self) -> None:

@@ -46,6 +46,7 @@ async def old_micropython(table: Table) -> None:
     """By every step that builds on it."""
     burnt(table, "esp32s3", "1.26.1")
     await table.board()
+    await table.ready()
     for words in (("install",), ("check",)):
         refused(await table.flash(*words), "old-micropython", "1.26.1", "flash.py burn")
 
@@ -57,6 +58,7 @@ async def another_chip(table: Table) -> None:
     await board.stop()
     board.chip.chip = "esp32"
     await board.start()
+    await table.ready()
     for words in (("install",), ("check",)):
         refused(await table.flash(*words), "wrong-chip", "has an esp32, tag-a has an esp32s3")
 
@@ -68,6 +70,7 @@ async def empty(table: Table) -> None:
     await board.stop()
     burnt(table, "esp32s3", "1.28.0")
     await board.start()
+    await table.ready()
     for words in (("provision",), ("check",), ("commission",)):
         refused(await table.flash(*words), "not-installed", "flash.py install")
 
