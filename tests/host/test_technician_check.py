@@ -160,12 +160,19 @@ async def denied(table: Table) -> None:
 
 
 async def cellar(table: Table) -> None:
-    """No network at all, no Wi-Fi here; the modem's supply is weak."""
+    """No network at all and no Wi-Fi here; then a weak one, abroad."""
     room = Room(table, coverage=None)
     async with room.open(wifi=False):
         told = await room.check(3)
         told.fails({"registration": "no-signal", "wifi": "wifi-absent"})
         assert "antenna" in told.parts["registration"]["said"]
+        room.modem.set_coverage(Coverage(rsrp_dbm=-120, roaming=True))
+        told = await room.check(3)
+        told.fails({})
+        assert (
+            "roaming, network 001-01, band 20, RSRP -120 dBm, which is weak"
+            in told.parts["registration"]["said"]
+        )
 
 
 async def weak(table: Table) -> None:
