@@ -139,6 +139,8 @@ class Room:
         try:
             await self._work(lambda: check(port, load(self.table.site), person, 2, search_s))
         except FlashError as error:
+            if not person.events:
+                raise
             status = error.status
         return Told(status, person.events)
 

@@ -24,7 +24,7 @@ from tools.flasher.errors import FlashError
 
 _SCRIPTS = pathlib.Path(__file__).parent / "tag"
 _MARK = "\x1e"  # begins the line that holds a script's result; logs may come between
-_PROMPT_S = 4.0  # a chip boots in one; a computer has other things to do, too
+_PROMPT_S = 8.0  # a chip boots in one; a computer has other things to do, too
 _BLANK = b"invalid header: 0xffffffff"  # says the ROM of a chip without an interpreter, for ever
 _KNOCK_S = 0.25
 _RAW_S = 10.0
