@@ -8,6 +8,9 @@ from tests.host.check_room import HOST, OTHERS, OURS, Room
 from tests.host.technician_bench import Table, at_tables
 from tools.flasher.errors import KINDS
 
+# All of them run before the first is judged.
+pytestmark = pytest.mark.timeout(300)
+
 LILYGO = "lilygo-t-sim7080g"
 BODY = {"board", "battery", "charger", "button", "vibration", "light", "clock"}
 CHIP = {"firmware", "flash", "rtc_memory"}
