@@ -24,12 +24,13 @@ from tools.flasher.errors import FlashError
 
 _SCRIPTS = pathlib.Path(__file__).parent / "tag"
 _MARK = "\x1e"  # begins the line that holds a script's result; logs may come between
-_PROMPT_S = 4.0  # a chip boots in one; a computer has other things to do, too
+_PROMPT_S = 8.0  # a chip boots in one; a computer has other things to do, too
 _BLANK = b"invalid header: 0xffffffff"  # says the ROM of a chip without an interpreter, for ever
 _KNOCK_S = 0.25
 _RAW_S = 10.0
 _LEAVE_S = 1.0
 _CALL_S = 20.0
+_READ_S = 5.0  # for the two bytes that say whether raw paste is there: mpremote gives up behind it
 
 Lines = Callable[[str], None]
 
@@ -133,7 +134,8 @@ class Repl:
             code = script(name).replace("def main(", f"def {name}_main(") + "\nimport json\n"
             self._loaded.add(name)
         code += f"print({_MARK!r} + json.dumps({name}_main({', '.join(map(repr, arguments))})))"
-        for line in reversed(self.run(code, deadline_s, on_line).split("\n")):
+        hear = on_line and (lambda line: None if line.startswith(_MARK) else on_line(line))
+        for line in reversed(self.run(code, deadline_s, hear).split("\n")):
             if line.startswith(_MARK):
                 return json.loads(line[1:])
         raise FlashError("tag-failed", text=f"{name} gave no result")
@@ -151,7 +153,7 @@ class Repl:
         while True:
             ports.probe(self.port)
             try:
-                return SerialTransport(self.port, baudrate=115200, timeout=2)
+                return SerialTransport(self.port, baudrate=115200, timeout=_READ_S)
             except TransportError:
                 # It does not say why; the probe will.
                 if time.monotonic() > end_s:

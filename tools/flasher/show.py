@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -73,9 +74,15 @@ class Screen:
                     file=sys.stderr,
                 )
 
-    def ask(self, port: str, question: str) -> bool:
-        """Ask the technician; one question at a time, whatever port it comes from. No answer means no."""
+    def ask(self, port: str, question: str, first: Callable[[], object] | None = None) -> bool:
+        """
+        Ask the technician; one question at a time, whatever port it comes from. No answer means no.
+
+        `first`: what the question is about, done when it is this one's turn.
+        """
         with self._questions:
+            if first:
+                first()
             self.say(port, f"{question} [y/n]", question=question)
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
