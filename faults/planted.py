@@ -158,7 +158,7 @@ SOAK: Table = {
     ),
     "packet ids that were answered are kept": ("mqtt", "        self._waiting.remove(packet_id)\n", ""),
     "openings are remembered for ever": (
-        "link",
+        "reopening",
         " if clock.since(now_ms, t) < _HOUR_MS][-_OPENS_PER_HOUR:]\n",
         "] + [now_ms]\n",
     ),

@@ -21,6 +21,7 @@ import clock
 from backoff import Backoff
 from micropython import const
 from mqtt import MQTTError, MQTTSession
+from reopening import Reopening
 
 # No CONNACK or PUBACK within this: the session may be half open.
 _SILENT_MS = const(3000)
@@ -36,21 +37,10 @@ _OPENING_MS = const(1200000)
 # The same bytes again at 0, 2, 5, 10, 20, 30 s after the first time, then every 60 s +- 20 %, without end.
 _RESEND_MS = (2000, 3000, 5000, 10000, 10000)
 _RESEND_TAIL_MS = const(60000)
-# How long to wait before opening a session again: calm, and while an incident is open.
-_CALM_MS = (5000, 30000, 120000)
-_CALM_TAIL_MS = const(600000)
-_URGENT_MS = (300, 700, 1500, 3000, 5000, 10000)
-_URGENT_TAIL_MS = const(15000)
-# In an incident, when the last session has failed: no longer than this, so many times. Who is refused at once (a
-# broker that restarts) need not wait as long as who has an opening on its way.
-_SOON_MS = const(2500)
-_SOON_TIMES = const(40)
 # Said that often (20 s after the first time, in one session) and answered by nobody: that is a trouble, too.
 _UNANSWERED = const(4)
 # Messages in one write: a child may have pressed twenty times, and the heap must hold what is written.
 _BATCH = const(4)
-# Networks reject who reconnects more often, so outside an incident this is the most.
-_OPENS_PER_HOUR = const(6)
 _JITTER_PERCENT = const(20)
 
 # Whom to call and as whom. `tag`: 16 hex digits, MQTT user and client id.
@@ -97,10 +87,7 @@ class Link:
         # Why no session could be opened; None: one is open, or none was tried.
         self.trouble = None
         self._probe = False  # ask whether the session lives
-        self._urgent = False
-        self._pauses = self._calm()
-        self._open_at_ms = None  # None: at once
-        self._opens_ms = []
+        self._reopening = Reopening(random_bits)
         # The newest state message until its ack: said once in each session.
         self.state = None
 
@@ -110,11 +97,9 @@ class Link:
 
     def urgent(self, on):
         """While an incident is open (or a finger is on the button) reconnecting is free and quick."""
-        if on != self._urgent:
-            self._urgent = on
-            self._pauses = self._backoff(_URGENT_MS, _URGENT_TAIL_MS) if on else self._calm()
+        if on != self._reopening.urgent:
+            self._reopening.hurry(on)
             if on:
-                self._open_at_ms = None
                 # The finger is down: a dead session shows before there is an alert to lose in it, and a radio that
                 # sleeps wakes up.
                 self._probe = True
@@ -144,41 +129,29 @@ class Link:
         await asyncio.sleep(wait_ms / 1000)
         self.kick()
 
-    def _backoff(self, table_ms, tail_ms):
-        return Backoff(table_ms, tail_ms, _JITTER_PERCENT, self._random_bits)
-
-    def _calm(self):
-        return self._backoff(_CALM_MS, _CALM_TAIL_MS)
-
     def _keep_sessions(self, now_ms):
         """Open a session where one is missing or silent; return the ms until that should be looked at again."""
-        # Forgotten in time, for we come by once an hour at least: ticks of long ago look like the future.
-        if self._open_at_ms is not None and clock.since(now_ms, self._open_at_ms) >= 0:
-            self._open_at_ms = None
-        self._opens_ms = [t for t in self._opens_ms if clock.since(now_ms, t) < _HOUR_MS][-_OPENS_PER_HOUR:]
+        reopening = self._reopening
+        reopening.tidy(now_ms)
         for session in self._sessions:
             if session.asked_ms is None:
                 return _HOUR_MS
             patience_ms = _SILENT_MS
             # In an incident the other bearer does not wait for this one; outside it would only cost current.
-            if session.attaching and not (self._urgent and len(self._bearers) > 1):
+            if session.attaching and not (reopening.urgent and len(self._bearers) > 1):
                 patience_ms = session.bearer.attach_ms
-            left_ms = patience_ms - clock.since(now_ms, session.asked_ms)
+            silent_ms = clock.since(now_ms, session.asked_ms)
+            left_ms = patience_ms - silent_ms
             if left_ms > 0:
-                if (
-                    session.attaching
-                    and clock.since(now_ms, session.asked_ms) >= _LONG_MS
-                    and not self.trouble
-                ):
+                if session.attaching and silent_ms >= _LONG_MS and not self.trouble:
                     self.trouble = session.bearer.name + ": no network yet"
                 return min(left_ms, _LONG_MS)
         # Here: none, or all are silent. A silent one may still answer, so it is kept beside the new one.
-        if self._open_at_ms is not None:
-            return clock.since(self._open_at_ms, now_ms)
         # A press that waits has no time for calm, although its incident may be closed by now.
-        hurried = self._urgent or any([entry.urgent() for entry in self._outbox.pending()])
-        if len(self._opens_ms) == _OPENS_PER_HOUR and not hurried:
-            return _HOUR_MS - clock.since(now_ms, self._opens_ms[0])
+        hurried = reopening.urgent or any([entry.urgent() for entry in self._outbox.pending()])
+        left_ms = reopening.left_ms(now_ms, hurried)
+        if left_ms:
+            return left_ms
         if len(self._sessions) == 2:
             older, newer = self._sessions
             keep = self._opening(older, now_ms)
@@ -187,12 +160,10 @@ class Link:
                 return _SILENT_MS
             # A slow opening is not given up early: it is the newer one that is exchanged beside it.
             self._end(self._sessions.pop(1 if keep else 0), "silent")
-        self._opens_ms.append(now_ms)
         used = [session.bearer for session in self._sessions]
         free = [bearer for bearer in self._bearers if bearer not in used] or self._bearers
-        session = _Session(free[self._pauses.attempt % len(free)], now_ms)
-        pause_ms = self._pauses.delay_ms()
-        self._open_at_ms = clock.later(now_ms, min(pause_ms, _RESEND_TAIL_MS) if hurried else pause_ms)
+        session = _Session(free[reopening.attempt % len(free)], now_ms)
+        reopening.opens(now_ms, hurried)
         self._sessions.append(session)
         session.task = asyncio.create_task(self._live(session))
         return _SILENT_MS
@@ -258,15 +229,8 @@ class Link:
             if not any([each.ready for each in self._sessions + [session]]):
                 self.trouble = why
             self._log.say("W", "link: session ended: " + why)
-            soon_ms = clock.later(clock.ticks_ms(), _SOON_MS)
-            if (
-                self._urgent
-                and self._open_at_ms is not None
-                and self._pauses.attempt < _SOON_TIMES
-                and all([each.over for each in self._sessions])
-                and clock.since(self._open_at_ms, soon_ms) > 0
-            ):
-                self._open_at_ms = soon_ms
+            if all([each.over for each in self._sessions]):
+                self._reopening.failed(clock.ticks_ms())
             if session.task is not asyncio.current_task():
                 session.task.cancel()
             self.kick()
@@ -286,7 +250,7 @@ class Link:
                     newer = True
                 elif not newer or not other.mqtt:
                     self._end(other, "another one is open")
-            self._pauses.reset()
+            self._reopening.worked()
             self._log.say("I", "link: session open over " + session.bearer.name)
             why = session.stream.warning or self.trouble
             if why:
@@ -333,7 +297,7 @@ class Link:
             if entry.session is session and clock.since(entry.due_ms, now_ms) > 0:
                 continue
             if entry.backoff is None:
-                entry.backoff = self._backoff(_RESEND_MS, _RESEND_TAIL_MS)
+                entry.backoff = Backoff(_RESEND_MS, _RESEND_TAIL_MS, _JITTER_PERCENT, self._random_bits)
                 session.fresh += 1
             elif entry.session is not session and not entry.session.ready:
                 # A session that was refused said it to nobody: the schedule begins anew.
