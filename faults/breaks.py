@@ -55,6 +55,16 @@ CUTS: Table = {
         "            if _whole(other) is None:\n",
         "            if False:\n",
     ),
+    "a start is not counted": (
+        "guard",
+        '            nvs.put("starts", sealed(bytes((app.starts,))))\n',
+        "            pass\n",
+    ),
+    "why it died is forgotten before it is on flash": (
+        "guard",
+        "    # A wake has nothing to tell.\n",
+        "    rtc.write(rtc.read()[:_RECORD])\n",
+    ),
     "the incident's record is not read": ("incident", 'record = journal.get("incident")', "record = None"),
     "settings that do not belong together are used": (
         "build",

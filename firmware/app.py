@@ -28,7 +28,7 @@ _WATCHDOG_MS = const(30000)
 # How often progress is watched, in ticks, and who only waits is kicked to show some.
 _WATCH = const(5)
 _KICK = const(50)
-_GRACE_S = const(5)
+_GRACE_S = const(3)
 # Bytes that are there are read within this.
 _HEARD_MS = const(10000)
 # Beside the count of starts that failed: the next one tries to do without safe mode.
@@ -129,7 +129,7 @@ class App:
         self.keep(why)
         self.board.restart()
 
-    def _guard(self, ticks):
+    def watch(self, ticks):
         """In service: feed the watchdog while all go on, keep the log, and see when this start was a good one."""
         if self.safe:
             # An alert goes out without them.
@@ -180,7 +180,7 @@ class App:
             beat += 1
             now_ms = clock.ticks_ms()
             if self.feed and ticks % _WATCH == 0:
-                self._guard(ticks)
+                self.watch(ticks)
             try:
                 self.tag.tick(now_ms)
                 if self.tag.drill.feed(self.board.charging(), now_ms):

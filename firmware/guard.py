@@ -49,7 +49,6 @@ def begin(app):
     # What fails again and again without safe mode is given longer and longer in it.
     app.healthy_s = _HEALTHY_S * max(1, count + 1 - _FAILED)
     kept = unpack(rtc.read()[_RECORD:])
-    rtc.write(rtc.read()[:_RECORD])
     # A wake has nothing to tell.
     if kept and reason in ("watchdog", "hard reset"):
         why = str(kept.split(b"\n")[0], "utf-8")
@@ -57,6 +56,7 @@ def begin(app):
         if why:
             app.note += "; " + why
         Journal("/data").put("crash", reason.encode() + b": " + kept)
+    rtc.write(rtc.read()[:_RECORD])
 
 
 def end(app, error):

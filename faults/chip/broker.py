@@ -82,7 +82,7 @@ class Wifi:
     name = "wifi"
     attach_ms = open_ms = 3000
 
-    def __init__(self, station, networks, context, name, log):
+    def __init__(self, station, networks, context, name, log, on_utc):
         self._name = name
         if [["home", "12345678"], ["school", "secret-of-school"]] != networks:
             raise Violation("other networks: %r" % networks)

@@ -55,6 +55,8 @@ STEPS = {
     "stage": lambda w: w.stage(SETTINGS[1]),
     "stage back": lambda w: w.stage(SETTINGS[0]),
     "reset": lambda w: w.power_on(),
+    "well": lambda w: w.starts.well(),
+    "die": lambda w: w.starts.die(),
     "cut": lambda w: (w.lose_rtc(), w.power_on()),
 }
 
@@ -72,6 +74,7 @@ SCENES = (
     ),
     ("the next incident", "cut, press, received, closed", "press, tick, answered closed, press, received"),
     ("start after start", "cut, press", "reset, cut, reset, received"),
+    ("starts that fail", "", "die, die, die, press, received, closed, well, reset, well"),
     ("other settings", "cut, press", "settings, cut, settings back, reset"),
     ("settings by /stage", "cut", "stage, cut, stage back, reset"),
 )

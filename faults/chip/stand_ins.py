@@ -33,6 +33,12 @@ now = Clocked()
 world = None
 
 
+class Button:
+    @staticmethod
+    def kick():
+        pass
+
+
 class Board:
     """board.py, as far as build.py sees it: no pin, no UART; Wi-Fi is the one way."""
 
@@ -42,6 +48,11 @@ class Board:
         self.nvs = world.nvs
         self.rtc_memory = world.rtc
         self.gnss_uart = self.modem_uart = None
+        self.button = Button
+
+    @staticmethod
+    def restart():
+        pass
 
     @staticmethod
     def station():
@@ -65,7 +76,7 @@ class Board:
 
     @staticmethod
     def start_reason():
-        return "power on"
+        return world.cause
 
 
 class BoardModule:
@@ -74,6 +85,10 @@ class BoardModule:
     @staticmethod
     def NVS():
         return world.nvs
+
+    @staticmethod
+    def RTCMemory():
+        return world.rtc
 
 
 class MachineModule:

@@ -16,6 +16,7 @@ import stand_ins
 import vfs
 from files import SETTINGS, STATIC, Bits, Violation, static, write
 from stand_ins import now
+from starts import Starts
 from stores import BLOCK, NVS, Flash, Power, RTCMemory
 
 _UNIT = 32  # the ESP32 port's read and program size
@@ -51,6 +52,8 @@ class World:
         self.kept = b""  # the incident's record that flash said it has (b"": none), and the one being written
         self.doing = None
         self.rev = 0
+        self.cause = "power on"
+        self.starts = Starts(self)
         self.rotten = False  # whether what flash holds is no longer what was written
         self.settings_right = {World.settings}  # the pairs that a technician has written
         if not World._installed:
@@ -89,6 +92,7 @@ class World:
             setattr(twin, name, getattr(self, name))
         for name in ("tokens", "claims", "returned", "answered", "records", "settings_right"):
             setattr(twin, name, getattr(self, name).copy())
+        twin.starts = self.starts.copy(twin)
         twin.levels = {cti: rows[:] for cti, rows in self.levels.items()}
         twin.random = Bits(self.random.state)
         twin.image[:] = self.image
@@ -135,16 +139,21 @@ class World:
         gc.threshold(8 << 20)
         import build
         import config
+        import guard
         import identity
 
+        self.cause = "hard reset" if self.kept_rtc[0] else "power on"
         self.app = app = App(Log(now.ticks_ms, quiet))
+        self.starts.before()
+        guard.begin(app)
+        self.starts.after()
         build.begin(app)
         build.join(app)
         # It forgets them to spare heap; reading them again at each start would only cost time here.
         sys.modules["config"] = config
         sys.modules["identity"] = identity
         self._see_record()
-        app.tag.start("power on" + app.note)
+        app.tag.start(self.cause + app.note)
 
     def _see_record(self):
         """Which of the incident's records a cut has left: the one that was there, or the one that was being written."""
@@ -157,6 +166,7 @@ class World:
 
     def lose_rtc(self):
         self.kept_rtc[0] = b""
+        self.starts.crash = None
 
     def wait(self, ms):
         """Let time pass with the app's ticks."""

@@ -219,7 +219,8 @@ class Body:
         records = journal.Journal("/data")
         me = identity.load(self.nvs, records)
         counting = counters.Counters(self.nvs, records, self.rtc_memory, world.dice.getrandbits)
-        utc = clock.Clock(self.rtc.set, BUILT_S, counting.clock_trusted)
+        kept_s = int.from_bytes(counters.whole(self.nvs.get("time"), 5) or b"", "big")
+        utc = clock.Clock(self.rtc.set, max(BUILT_S, kept_s), counting.clock_trusted, counting.keep)
         firmware.tag = tag = Tag(
             me,
             counting,

@@ -89,8 +89,9 @@ class _File:
     def write(self, data: bytes) -> None:
         self._new += data
 
-    def read(self) -> bytes:
-        return self._disk.files[self._path]
+    def read(self, size: int = -1) -> bytes:
+        data = self._disk.files[self._path]
+        return data if size < 0 else data[:size]
 
 
 class Disk:

@@ -70,7 +70,7 @@ class Worn:
         self.tag = Tag(
             identity.load(self.nvs, self.journal),
             counting,
-            clock.Clock(self.rtc.set, BUILT_S, counting.clock_trusted),
+            clock.Clock(self.rtc.set, max(BUILT_S, self.signed_s()), counting.clock_trusted, counting.keep),
             Outbox(self.messages, envelope.digest, self.log),
             self.journal,
             self.log,
@@ -83,6 +83,10 @@ class Worn:
         )
         self.tag.link = FakeLink(self.calls)
         self.calls.clear()
+
+    def signed_s(self) -> int:
+        """The signed time that is kept, as build.py reads it."""
+        return int.from_bytes(counters.whole(self.nvs.get("time"), 5) or b"", "big")
 
     def _gnss_power(self, on: bool) -> None:
         self.calls.append(("gnss", on))

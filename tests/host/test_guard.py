@@ -15,6 +15,7 @@ from counters import Counters
 
 from tests.host.app_setup import Part, Pin, Restarted, Tag
 from tests.host.fakes import FakeNVS, FakeRTCMemory, Flash, Now, run, ticking
+from tools.flasher.tag import report
 
 
 class RTCMemory(FakeRTCMemory):
@@ -282,7 +283,7 @@ def test_in_safe_mode_a_part_that_dies_is_begun_anew_and_the_rest_goes_on(chip):
     chip.build = lambda made: setattr(made, "modem", Part())
     chip.life(seconds=100)
     assert not chip.ended
-    assert 30 <= chip.app.log.counters["app.wrong"] <= 36
+    assert 48 <= chip.app.log.counters["app.wrong"] <= 52
 
 
 def test_in_safe_mode_a_tick_that_goes_wrong_is_counted(chip):
@@ -431,3 +432,25 @@ def test_what_made_the_parts_is_let_go(chip):
     chip.life(seconds=1)
     assert Made.__init__ is None
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("kept", "crash", "counters", "log"),
+    [
+        (None, None, None, None),
+        (b"hard reset: x\n{'a': 1}\n1 I b\n2 E c", "hard reset: x", "{'a': 1}", "1 I b\n2 E c"),
+        (b"hard reset: x\n{", repr(b"hard reset: x\n{"), None, None),
+        ("watchdog: \n{}\nдім".encode()[:-1], repr("watchdog: \n{}\nдім".encode()[:-1]), None, None),
+    ],
+)
+def test_the_technicians_report_shows_it(chip, monkeypatch, kept, crash, counters, log):
+    machine = types.ModuleType("machine")
+    vars(machine).update(reset_cause=lambda: 1, wake_reason=lambda: 0)
+    monkeypatch.setitem(sys.modules, "machine", machine)
+    monkeypatch.setitem(sys.modules, "board", chip._modules["board"])
+    if kept:
+        chip.flash.put("crash", kept)
+    chip.nvs.put("starts", journal.pack(b"\x82"))
+    facts = report.main()
+    assert (facts["crash"], facts["counters"], facts["log"]) == (crash, counters, log)
+    assert facts["failed_starts"] == 2

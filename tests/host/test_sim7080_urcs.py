@@ -16,6 +16,10 @@ from tests.host.modem_rig import ModemRig, play
         ('*PSUTTZ: 2026,4,11,3,19,19,"+32",0', (2026, 4, 11, 3, 19, 19)),
         ("*PSUTTZ: 26/13/11,03:19:19", None),
         ("*PSUTTZ: 26/04/31,03:19:19", None),
+        ("*PSUTTZ: 26/04/11,24:19:19", None),
+        ("*PSUTTZ: 26/04/11,03:60:19", None),
+        ("*PSUTTZ: 26/04/11,03:19:60", None),
+        ("*PSUTTZ: 26/04/11,99:99:99", None),
         ("*PSUTTZ: 26/04/11,03", None),
         ("*PSUTTZ: ", None),
     ],
@@ -29,6 +33,8 @@ def test_the_networks_time_is_told_in_both_forms_and_nonsense_is_not(tmp_path, m
         rig.modem.fault(Fault("urc", text=text))
         await asyncio.sleep(0.1)
         assert rig.utc == ([calendar.timegm(fields)] if fields else [])
+        # Without anything behind it, it is no URC that the driver knows.
+        assert rig.log.counters.get("modem.malformed", 0) == (not fields and len(text) > 9)
 
     play(tmp_path, monkeypatch, story)
 

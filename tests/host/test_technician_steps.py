@@ -169,6 +169,24 @@ def test_read_tells_the_state_and_no_key(at):
     at(story)
 
 
+def test_read_tells_what_the_last_life_left(at):
+    async def story(table: Table) -> None:
+        await table.tag()
+        left = "hard reset: watchdog: link is late\n{'down.refused': 2}\n1 I app: one\n2 E two"
+        await table.python(
+            f"from journal import Journal, pack; Journal('/data').put('crash', {left.encode()!r}); "
+            "from board import NVS; NVS().put('starts', pack(bytes((0x82,))))"
+        )
+        done = await table.good("read", "--json")
+        facts = {name: value for each in done.facts() for name, value in each.items()}
+        assert facts["crash"] == "hard reset: watchdog: link is late"
+        assert facts["counters"] == "{'down.refused': 2}"
+        assert facts["log"] == "1 I app: one\n2 E two"
+        assert facts["failed_starts"] == 2
+
+    at(story)
+
+
 def test_no_command_shows_a_key_byte(at):
     async def story(table: Table) -> None:
         await table.tag()

@@ -306,3 +306,24 @@ def test_a_peer_that_never_takes_our_goodbye_is_left_after_a_second(now):
     began_s = now.s
     run(now, Stream(None, Writer()).close())
     assert now.s - began_s == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("said", "doubted"),
+    [
+        ("The certificate validity has expired", [None]),
+        ("The certificate validity starts in the future", [None]),
+        ("The certificate is not correctly signed by the trusted CA", []),
+    ],
+)
+def test_a_certificate_that_is_out_of_date_makes_the_clock_doubt_itself(said, doubted):
+    from wifi import Stream
+
+    class Writer:
+        async def drain(self):
+            raise ValueError(said)
+
+    told: list[None] = []
+    with pytest.raises(ValueError, match=said):
+        asyncio.run(Stream(None, Writer(), told.append).drain(1000))
+    assert told == doubted

@@ -60,7 +60,8 @@ def read(port: str, screen: Screen) -> dict[str, Any]:
             raise FlashError("not-installed", port=port)
         report = tag.call("report")
     facts = {**state, **report}
-    for name in ("obereg", "tag", "service", "waiting", "incident_open", "damaged_records", "reset_cause"):
+    said = "obereg tag service waiting incident_open damaged_records reset_cause failed_starts"
+    for name in said.split():
         screen.say(port, f"{name.replace('_', ' '):16} {facts[name]}", **{name: facts[name]})
     for name in ("crash", "counters", "log"):
         screen.say(port, f"{name:16} {facts[name] or 'none kept'}", **{name: facts[name]})

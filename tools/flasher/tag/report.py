@@ -5,6 +5,8 @@ import os
 
 def main():
     import machine
+    from board import NVS
+    from counters import whole
     from journal import Journal
 
     out = {"reset_cause": machine.reset_cause(), "wake_reason": machine.wake_reason()}
@@ -15,8 +17,15 @@ def main():
     size = os.statvfs("/")
     out["flash_free"] = size[0] * size[3]
     out["flash_bytes"] = size[0] * size[2]
-    # The last life's, where the firmware keeps them.
-    for name, key in (("log", "log"), ("crash", "crash"), ("counters", "counters")):
-        data = journal.get(key)
-        out[name] = data.decode() if data else None
+    # Of the last life that ended badly (guard.py): why, what was counted, the end of the log.
+    for name in ("crash", "counters", "log"):
+        out[name] = None
+    data = journal.get("crash")
+    if data:
+        try:
+            out["crash"], out["counters"], out["log"] = data.decode().split("\n", 2)
+        except ValueError:
+            # Cut in the middle of a letter, or not ours.
+            out["crash"] = repr(data)
+    out["failed_starts"] = (whole(NVS().get("starts"), 1) or b"\0")[0] % 128
     return out
