@@ -6,19 +6,29 @@ What the campaigns share: arguments, the line of progress, the result.
     progress.say("120 seeds, 0 violations")          # now and then, on stderr
     sys.exit(finish("simulate", runs, violations, progress, arguments))
 
-A violation is a dict with at least `seed` and `text`; each is printed with the command that replays it.
+A violation is a dict with at least `seed` and `text`; each is printed with the command that replays it. Ctrl-C within
+`until_stopped` ends a campaign with the result of what it has done, which says so.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _EVERY_S = 10.0
 _SHOWN = 10
+PROCESSES = 2
+# For a desk's database, which is synced at every commit.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 def parser(campaign: str, about: str) -> argparse.ArgumentParser:
@@ -37,6 +47,7 @@ class Progress:
     def __init__(self, campaign: str) -> None:
         self._campaign = campaign
         self._began_s = self._told_s = time.monotonic()
+        self.stopped = False  # by Ctrl-C
 
     @property
     def seconds(self) -> float:
@@ -46,6 +57,26 @@ class Progress:
         if time.monotonic() - self._told_s >= _EVERY_S:
             self._told_s = time.monotonic()
             print(f"{self._campaign}: {self.seconds:.0f} s: {text}", file=sys.stderr, flush=True)
+
+
+def workers() -> ProcessPoolExecutor:
+    """Two processes like this one, deliberate faults and all. Ctrl-C is for their parent."""
+    return ProcessPoolExecutor(
+        PROCESSES, multiprocessing.get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
+
+
+@contextmanager
+def until_stopped(progress: Progress) -> Iterator[None]:
+    """Leave what is inside at Ctrl-C, and end the workers: what they were at is not counted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        progress.stopped = True
+        # The pool's own thread is not silent about workers that are gone.
+        threading.excepthook = lambda _: None
+        for child in multiprocessing.active_children():
+            child.terminate()
 
 
 def finish(
@@ -63,6 +94,7 @@ def finish(
         "violations": len(violations),
         "seconds": progress.seconds,
         "seed": arguments.seed,
+        "stopped": progress.stopped,
         **more,
         "found": list(violations)[:_SHOWN],
     }
@@ -75,5 +107,6 @@ def finish(
     for violation in violations[:_SHOWN]:
         print(violation["text"], file=out)
         print(f"replay: python -m faults.{campaign} --seed {violation['seed']}", file=out)
-    print(f"{campaign}: {runs} runs, {len(violations)} violations, {progress.seconds:.0f} s", file=out)
+    early = ", stopped by Ctrl-C before its end" if progress.stopped else ""
+    print(f"{campaign}: {runs} runs, {len(violations)} violations, {progress.seconds:.0f} s{early}", file=out)
     return 1 if violations else 0

@@ -13,12 +13,10 @@ import signal
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
 from typing import Any
 
-from faults.common import Progress, finish, parser
+from faults.common import Progress, finish, parser, until_stopped, workers
 from faults.planted import FUZZ, plant
 
 _CI, _LONG = 50_000, 10_000_000
@@ -163,10 +161,10 @@ def main() -> int:
     fed = dict.fromkeys(names, 0)
     violations: list[dict[str, Any]] = []
     runs_chip = 0
-    if first < 0 or not arguments.parser:
-        runs_chip, violations = chip(_SAMPLE)
     # A break is in this process, and goes with the fork.
-    with ProcessPoolExecutor(2, get_context("fork")) as pool:
+    with workers() as pool, until_stopped(progress):
+        if first < 0 or not arguments.parser:
+            runs_chip, violations = chip(_SAMPLE)
         todo = _batches(names, first, count) if first >= 0 else iter(())
         while some := list(islice(todo, 22)):
             for (name, seed, _), (done, wrong) in zip(

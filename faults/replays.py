@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from faults.common import Progress, finish, parser
+from faults.common import Progress, finish, parser, until_stopped, workers
 from faults.planted import REPLAYS, plant
 
 _CI, _LONG = 10_000, 100_000
@@ -255,6 +255,17 @@ class Replays:
         return Pair(folder, dice)
 
 
+def play(seed: int) -> tuple[int, list[dict[str, Any]]]:
+    """One world, or all situations (-1): how many frames were said again, and what came of it."""
+    with tempfile.TemporaryDirectory(prefix="replays") as folder:
+        replays = Replays(Path(folder))
+        if seed < 0:
+            replays.situations()
+        else:
+            replays.world(seed, _WORLD)
+        return replays.runs, replays.violations
+
+
 def main() -> int:
     options = parser("replays", "Say every frame again, everywhere: nobody may act on it.")
     options.add_argument(
@@ -268,16 +279,17 @@ def main() -> int:
         count = arguments.count
     elif arguments.seed is not None:
         count = _WORLD
-    with tempfile.TemporaryDirectory(prefix="replays") as folder:
-        replays = Replays(Path(folder))
-        if arguments.seed is None or arguments.seed < 0:
-            replays.situations()
-        first = arguments.seed or 0
-        if first >= 0:
-            for seed in range(first, first - (-count // _WORLD)):
-                replays.world(seed, _WORLD)
-                progress.say(f"{replays.runs} frames, {len(replays.violations)} violations")
-    return finish("replays", replays.runs, replays.violations, progress, arguments)
+    first = arguments.seed or 0
+    seeds = [-1] if arguments.seed is None or first < 0 else []
+    if first >= 0:
+        seeds += range(first, first - (-count // _WORLD))
+    runs, violations = 0, []
+    with workers() as pool, until_stopped(progress):
+        for said, found in pool.map(play, seeds):
+            runs += said
+            violations += found
+            progress.say(f"{runs} frames, {len(violations)} violations")
+    return finish("replays", runs, violations, progress, arguments)
 
 
 if __name__ == "__main__":

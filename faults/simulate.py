@@ -13,7 +13,6 @@ because then the simulation proves nothing.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,20 +24,17 @@ from pathlib import Path
 from typing import Any
 
 from faults import ROOT, mutants
-from faults.common import Progress, finish, parser
+from faults.common import MEMORY, PROCESSES, Progress, finish, parser, until_stopped
 
 _CI_SEEDS = 2000
 _CHUNK = 200
 _MUTANT_SEEDS = 100
 _LONG_MINUTES = 120.0
 _LOG_LINES = 80
-_PROCESSES = 2
 # A chunk takes some 5 s; a process that hangs is a violation too.
 _CHUNK_LIMIT_S = 600
 
 
-# The desk syncs its disk at every commit.
-MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 # What is counted over the worlds; of settled_s the longest.
 _FIGURES = ("runs", "gestures", "restarts", "revs_given_twice", "virtual_s", "settled_s")
 
@@ -91,7 +87,7 @@ def _seeds(
     at = first
     while True:
         more = at < first + count if count is not None else time.monotonic() < until_s
-        if more and len(waiting) < 2 * _PROCESSES:
+        if more and len(waiting) < 2 * PROCESSES:
             size = _CHUNK if count is None else min(_CHUNK, first + count - at)
             waiting.append(pool.submit(_child, "--seed", str(at), "--count", str(size)))
             at += size
@@ -128,13 +124,19 @@ def _campaign(arguments: argparse.Namespace) -> int:
     first = arguments.seed or 0
     total: dict[str, Any] = dict.fromkeys(_FIGURES, 0)
     found: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(_PROCESSES) as pool:
+    mutated: dict[str, int | None] = {}
+    missed: list[dict[str, Any]] = []
+    pool = ThreadPoolExecutor(PROCESSES)
+    with until_stopped(progress):
         for result in _seeds(pool, first, count, time.monotonic() + 60 * minutes):
             found += result["found"]
             for name in _FIGURES:
                 _add(total, name, result.get(name, 0))
             progress.say(f"{total['runs']} worlds, {len(found)} violations")
-        mutated, missed = ({}, []) if arguments.no_mutants else _find_mutants(pool, first)
+        if not arguments.no_mutants:
+            mutated, missed = _find_mutants(pool, first)
+    # The chunks that are being played end with Ctrl-C, too, or else by themselves.
+    pool.shutdown(cancel_futures=True)
     runs = total.pop("runs")
     total = {name: round(value, 1) for name, value in total.items()}
     if mutated:

@@ -11,24 +11,22 @@ What is scarcer than in a real year: the tag's tick (one a minute) and heartbeat
 
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from faults.common import Progress, finish, parser
+from faults.common import MEMORY, Progress, finish, parser, until_stopped, workers
 from faults.planted import SOAK, plant
 
 _CI_YEAR, _FIRST, _YEARS = 2038, 2027, 100
 
 
-def live(year: int, days: int) -> dict[str, Any]:
+def live(year: int, days: int, folder: str) -> dict[str, Any]:
     """Live through so many days of a year; return what faults/world/year.py counted."""
-    from faults.simulate import MEMORY
     from faults.world.year import play  # after the fault is in place
 
-    with tempfile.TemporaryDirectory(prefix="soak", dir=MEMORY) as folder:
-        return play(year, days, Path(folder))
+    own = Path(folder, str(year))
+    own.mkdir()
+    return play(year, days, own)
 
 
 def main() -> int:
@@ -44,14 +42,21 @@ def main() -> int:
     count = arguments.count or (_YEARS if arguments.long else 1)
     violations: list[dict[str, Any]] = []
     total: dict[str, int] = {}
-    with ProcessPoolExecutor(2, get_context("fork"), max_tasks_per_child=None) as pool:
-        years = range(first, first + count)
-        for year, lived in zip(years, pool.map(live, years, [arguments.days] * count), strict=True):
-            violations += [{"seed": year, "text": f"{year}: {text}"} for text in lived.pop("violations")]
-            for name, value in lived.items():
+    lived = 0
+    years = range(first, first + count)
+    with (
+        tempfile.TemporaryDirectory(prefix="soak", dir=MEMORY) as folder,
+        workers() as pool,
+        until_stopped(progress),
+    ):
+        done = pool.map(live, years, [arguments.days] * count, [folder] * count)
+        for year, counted in zip(years, done, strict=True):
+            violations += [{"seed": year, "text": f"{year}: {text}"} for text in counted.pop("violations")]
+            for name, value in counted.items():
                 total[name] = total.get(name, 0) + value
-            progress.say(f"{year}: {total}, {len(violations)} violations")
-    return finish("soak", count, violations, progress, arguments, **total)
+            lived += 1
+            progress.say(f"{lived} years, {len(violations)} violations: {total}")
+    return finish("soak", lived, violations, progress, arguments, **total)
 
 
 if __name__ == "__main__":

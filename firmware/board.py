@@ -61,10 +61,11 @@ class RTCMemory:
         machine.RTC().memory(data)
 
 
-def _uart(part, begin=machine.UART):
-    first = (part["uart"], part["baud"])
+def _line(part):
+    """Return how the UART of a part is set up."""
     # A write that fits does not block the button.
-    return begin(*first, tx=part["tx"], rx=part["rx"], rxbuf=_UART_BYTES, txbuf=_UART_BYTES, timeout=0)
+    sizes = {"rxbuf": _UART_BYTES, "txbuf": _UART_BYTES, "timeout": 0}
+    return dict(sizes, baudrate=part["baud"], tx=part["tx"], rx=part["rx"])
 
 
 def _output(part):
@@ -162,17 +163,17 @@ class Board:
         gnss = parts.get("gnss")
         if gnss:
             self.gnss_power = _output(gnss.get("power"))
-            self.gnss_uart = _uart(gnss)
+            self.gnss_uart = machine.UART(gnss["uart"], **_line(gnss))
         pmu = self._power_chip(parts.get("pmu"))
         self.charging = pmu.charging if pmu else _input(parts.get("charger"))
         self.modem_uart = None
         modem = parts.get("modem")
         if modem:
-            self.modem_uart = _uart(modem)
+            uart = self.modem_uart = machine.UART(modem["uart"], **_line(modem))
             self.modem_pwrkey = _output(modem["pwrkey"])
             # Low: it may not sleep.
             _output(modem.get("dtr"))
-            self._modem = modem
+            self._modem = modem, uart
             self._supply = pmu.modem if pmu else _output(modem.get("power"))
             # What we know before a word is said: our own switch is off after a start, a power chip remembers.
             self.modem_powered = pmu.modem_on() if pmu else "power" not in modem
@@ -185,16 +186,13 @@ class Board:
         Switch the modem's supply. While it is off none of our lines feeds the modem from behind: TX is low instead of
         idling high, RX floats; PWRKEY and DTR are low.
         """
-        part = self._modem
+        part, uart = self._modem
         if not on:
             machine.Pin(part["tx"], machine.Pin.OUT, value=0)
-            machine.Pin(part["rx"], machine.Pin.IN, None)
+            machine.Pin(part["rx"], machine.Pin.IN, None)  # type: ignore[arg-type]
         self._supply(on)
         if on:
-            _uart(part, self._init_uart)
-
-    def _init_uart(self, number, baud, **rest):
-        self.modem_uart.init(baud, **rest)
+            uart.init(**_line(part))
 
     @staticmethod
     def _power_chip(part):

@@ -70,12 +70,16 @@ def heard(incident, level, rev):
     """
     event = EVENTS[level]
     if rev > incident.rev:
-        return Incident(*incident[:3], rev, incident.presses), event, ""
+        return _at(incident, rev), event, ""
     if rev < incident.rev:
         return incident, "", "down.old"
     if step(incident.state, event)[0] == incident.state:
         return incident, "", ""
-    return Incident(*incident[:3], rev + 1, incident.presses), "", "down.rev_again"
+    return _at(incident, rev + 1), "", "down.rev_again"
+
+
+def _at(incident, rev):
+    return Incident(incident.state, incident.cti, incident.digest, rev, incident.presses)
 
 
 def pack(incident):

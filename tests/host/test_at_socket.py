@@ -246,6 +246,9 @@ def test_what_fails_again_and_again_is_begun_anew_deeper_each_time(tmp_path, mon
                 await rig.open()
         anew = [([], 1, 1), ([], 1, 1), (["AT+CNACT=0,0"], 1, 1), (["AT+CFUN=1,1"], 2, 1), ([], 3, 2)]
         assert lives == [*anew, ([], 3, 2), (["AT+CNACT=0,0"], 3, 2), (["AT+CFUN=1,1"], 4, 2)]
+        _, (off_ms, off), (on_ms, on) = rig.supply
+        assert (off, on) == (False, True)
+        assert 2000 <= on_ms - off_ms <= 5000
 
     play(tmp_path, monkeypatch, story)
 

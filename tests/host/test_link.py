@@ -70,6 +70,14 @@ def test_alerts_go_before_position_updates(setup):
     assert setup.broker.payloads() == [b"alert", b"update"]
 
 
+def test_alerts_go_before_a_state_message_in_the_write_that_opens_a_session(setup):
+    setup.link.state = b"beat"
+    setup.add(b"update", kind=3, pressed=False)
+    setup.add(b"alert")
+    setup.run(1)
+    assert [published.payload for published in setup.broker.published] == [b"alert", b"update", b"beat"]
+
+
 def test_what_comes_down_is_handed_over_byte_for_byte(setup):
     setup.broker.on_publish = lambda published: published.connection.publish(
         f"obereg/{TAG}/down", b"ack" * 60
