@@ -63,9 +63,9 @@ REPLAYS: Table = {
     ),
     "a signed time sets the clock back": (
         "clock",
-        "        if utc_s < now_s - _SLACK_S or (not signed and utc_s > self._limit_s):\n",
-        "        if signed:\n            self._set(utc_s)\n"
-        "        if utc_s < now_s - _SLACK_S or (not signed and utc_s > self._limit_s):\n",
+        "            if utc_s < self._floor_s - _SLACK_S or (self.trust > 1 and ahead_s < -_SLACK_S):\n"
+        "                return False\n",
+        "",
     ),
     "the desk takes a repeat for a new message": (
         "desk.incidents",
@@ -148,8 +148,9 @@ SOAK: Table = {
     ),
     "the receiver's time is believed": (
         "clock",
-        "        if utc_s < now_s - _SLACK_S or (not signed and utc_s > self._limit_s):\n            return False\n",
-        "        self._set(utc_s)\n",
+        "        elif self._refusing or ahead_s < -_SLACK_S or utc_s > self._floor_s + _UNSIGNED_AHEAD_S:\n"
+        "            return False\n",
+        "",
     ),
     "the clock ends in 2038": (
         "clock",
