@@ -33,11 +33,12 @@ _GRACE_S = const(3)
 _HEARD_MS = const(10000)
 # Beside the count of starts that failed: the next one tries to do without safe mode.
 _TRIAL = const(0x80)
-# What of the log a reset spares: RTC memory has 2 KB.
-_KEPT_LINES = const(12)
+# What of the log a reset spares. RTC memory has 2 KB, but the heap has little room for copies of it.
+_KEPT_LINES = const(8)
+_KEPT = const(300)
+_MOST = const(1500)
 # In front of it is the record of counters.py.
 _RECORD = const(17)
-_KEPT = const(1500)
 # How long a cell is as of now.
 _SEEN_MS = const(10000)
 # How often a tag says that it is well, at night.
@@ -121,8 +122,9 @@ class App:
     def keep(self, why):
         """Keep the log's last lines, and why this life ends, where a reset spares them."""
         if self.rtc:
-            text = "%s\n%s\n%s" % (why, self.log.counters, "\n".join(self.log.lines[-_KEPT_LINES:]))
-            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_KEPT]))
+            lines = "\n".join(self.log.lines[-_KEPT_LINES:])[-_KEPT:]
+            text = "%s\n%s\n%s" % (why, str(self.log.counters)[:_KEPT], lines)
+            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_MOST]))
 
     def _end(self, why):
         self.log.say("E", why)
@@ -145,7 +147,7 @@ class App:
         if late and late == self._late:
             self._end("watchdog: %s is late" % (late if isinstance(late, str) else "session"))
         self._late = late
-        self.feed()
+        self.feed()  # type: ignore[misc]  # in service it is there
         if self.log.lines[-1:] != self._kept:
             self._kept = self.log.lines[-1:]
             self.keep("")
@@ -259,7 +261,7 @@ def run(*service):
         built = True
         # Made once: what made them need not stay in the heap either.
         for part in app.once:
-            type(part).__init__ = None
+            type(part).__init__ = None  # type: ignore[misc]
         app.once = ()
         gc.collect()
         asyncio.run(app.run())

@@ -407,7 +407,7 @@ def test_a_full_log_with_names_in_any_script_fits_into_rtc_memory_beside_the_cou
 
     chip.build = talk
     chip.life(seconds=5)
-    assert 1500 < len(chip.rtc.data) <= 2048
+    assert 800 < len(chip.rtc.data) <= 2048
     before = Counters(chip.nvs, chip.flash, chip.rtc, lambda bits: 7)
     assert before.next_cti().hex() == "8000000700000001"
     chip.build = lambda made: None
