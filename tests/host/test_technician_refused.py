@@ -10,8 +10,9 @@ import pytest
 from sim.cable import interpreter
 from sim.common import ROOT
 from tests.host.technician_bench import Done, Table, at_tables
-from tools.flasher import image
-from tools.flasher.errors import KINDS
+from tools.flasher import burn, image
+from tools.flasher.errors import KINDS, FlashError
+from tools.flasher.site import load
 
 # As another user; what is imported later is in a folder that may be root's.
 AS_NOBODY = """
@@ -106,21 +107,7 @@ async def denied(table: Table) -> None:
     refused(Done(program.returncode or 0, out.decode(), err.decode()), "port-denied", "dialout")
 
 
-async def unpinned(table: Table) -> None:
-    """The line to write is shown, and helps."""
-    await table.board()
-    text = table.site.read_text()
-    head, _, pin = text.partition("[micropython]\n")
-    table.site.write_text(head)
-    refused(
-        await table.flash("burn", "--image", str(table.image)),
-        *("image-unpinned", pin.strip(), "[micropython]", "site.toml"),
-    )
-    table.site.write_text(text)
-    await table.good("burn", "--image", str(table.image))
-
-
-STORIES = {story.__name__: story for story in (full, empty, old_micropython, another_chip, denied, unpinned)}
+STORIES = {story.__name__: story for story in (full, empty, old_micropython, another_chip, denied)}
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +122,18 @@ def failed(tmp_path_factory):
 def test_what_cannot_be_is_refused_with_one_line_and_its_own_status(failed, name):
     if failed[name]:
         raise failed[name]
+
+
+def test_an_image_that_nobody_has_pinned_shows_the_line_to_write_and_the_line_helps(tmp_path):
+    table = Table(tmp_path)
+    text = table.site.read_text()
+    head, _, pin = text.partition("[micropython]\n")
+    table.site.write_text(head)
+    data = table.image.read_bytes()
+    with pytest.raises(FlashError) as told:
+        burn.check(data, "esp32s3", load(table.site), table.image)
+    assert (told.value.kind, told.value.status) == ("image-unpinned", 24)
+    said = told.value.cure.partition("in site.toml: ")[2]
+    assert said == pin.strip()
+    table.site.write_text(f"{head}[micropython]\n{said}\n")
+    assert burn.check(data, "esp32s3", load(table.site), table.image).version == "1.28.0"
