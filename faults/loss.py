@@ -37,7 +37,7 @@ from sim.common import SimError
 SHARES = (0.0, 0.1, 0.3, 0.6)
 _CI, _LONG = 5, 100
 # How many tags share the presses: at 60 % each takes long.
-_TAGS = {False: (1, 1, 1, 3), True: (4, 4, 4, 10)}
+_TAGS = {False: (1, 1, 1, 5), True: (4, 4, 4, 10)}
 _LATENCY_MS = 25.0
 _ALERT = 1
 _START_S, _REST_S, _POLL_S = 180.0, 1.0, 0.02
