@@ -2,8 +2,8 @@
 Loss: 0, 10, 30 and 60 % of all packets are lost, each way on its own; every press is stored once and known to the tag.
 
 Real TCP of Linux over a TUN device in a network namespace of its own (bench/wire.py), 25 ms one way; real mosquitto,
-desk and firmware (faults/town). A tag connects under loss; each press is an alert of its own, and loss goes on until
-the tag knows. Then a person closes the incident over a whole link. A run is one press.
+desk and firmware (faults/town). A tag connects over a whole link. Each press is an alert of its own; with it loss
+begins, and it goes on until the tag knows. Then a person closes the incident over a whole link. A run is one press.
 
     python -m faults.loss [--long] [--seed N] [--count PRESSES] [--minutes N] [--break NAME]
 
@@ -79,7 +79,6 @@ class Campaign:
         try:
             for tag, (share, count) in zip(worn, plan, strict=True):
                 lane = await way.lane(far.broker.port)
-                lane.loss = share
                 await asyncio.to_thread(tag.flash, lane.address)
                 self.walks.append(Walk(share, tag, lane, count))
             await far.start()
