@@ -120,7 +120,9 @@ class Table:
         made = (await prepared()).folder
         shutil.copy(made / "a.flash", self.folder)
         shutil.copytree(made / "registrations", self.folder / "registrations")
-        return await self.board(**options)
+        board = await self.board(**options)
+        await self.ready()
+        return board
 
     async def ready(self) -> None:
         """Wait until the first board has booted, which on a busy computer takes longer than a tool waits."""
