@@ -85,6 +85,7 @@ class App:
 
     async def run(self):
         self.tag.start(self.board.start_reason() + self.note)
+        self.keep("")
         tasks = [self._watch_button(), self._tick(), self.link.run(), self._run(self.haptics)]
         if self.modem:
             tasks.append(self._run(self.modem))

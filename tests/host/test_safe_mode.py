@@ -37,7 +37,7 @@ class OwnSky:
     def power(self, on):
         self.times += on
     async def run(self, tag):
-        while self.times < %d:
+        while %s:
             await asyncio.sleep(0.1)
         self.harm()
     def harm(self):
@@ -144,8 +144,8 @@ def test_a_sky_that_does_harm_in_an_incident_ends_in_safe_mode_and_the_alert_at_
             assert secret.encode() not in crash
             assert bytes.fromhex(secret) not in crash
 
-    # At the touch, or with the press: of what blocks all no press is heard.
-    sky = SKY % (2 if harm == "hangs" else 1, HARM[harm])
+    # At the touch, or once the press is there: of what blocks all no press is heard.
+    sky = SKY % ("not tag.incident" if harm == "hangs" else "not self.times", HARM[harm])
     lives(tmp_path, {"own_sky.mpy": None, "own_sky.py": sky.encode()}, story)
 
 
@@ -155,10 +155,12 @@ def test_a_sky_that_does_harm_in_an_incident_ends_in_safe_mode_and_the_alert_at_
 def test_a_module_that_does_not_load_and_that_an_alert_can_do_without(tmp_path, rotten):
     async def story(rig: Rig, heard: Heard) -> None:
         await press(rig)
-        await rig.story.until(heard.alerts, 20, "no alert at the desk")
-        assert [text for text in heard.texts() if "safe mode" in text]
+        until = rig.story.until
+        await until(heard.alerts, 20, "no alert at the desk")
+        await until(lambda: [text for text in heard.texts() if "safe mode" in text], 20, "not told")
 
-    lives(tmp_path, {rotten: b"M\x06\x00\x1f" + bytes(range(200))}, story)
+    # Of another version; a body that is rotten can end the interpreter, which is a restart too.
+    lives(tmp_path, {rotten: b"M\x05\x00\x1f" + bytes(range(200))}, story)
 
 
 def record(*value: Any) -> bytes:
