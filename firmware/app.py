@@ -113,10 +113,15 @@ class App:
 
     def keep(self, why):
         """Keep the log's last lines, and why this life ends, where a reset spares them."""
-        if self.rtc:
+        if not self.rtc:
+            return
+        try:
             lines = "\n".join(self.log.lines[-_KEPT_LINES:])[-_KEPT:]
             text = "%s\n%s\n%s" % (why, str(self.log.counters)[:_KEPT], lines)
             self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_MOST]))
+        except MemoryError:
+            # The heap is for the alert; there is another second.
+            self.log.count("app.not_kept")
 
     def _end(self, why):
         self.log.say("E", why)
