@@ -102,8 +102,8 @@ DAMAGE: Table = {
     ),
     "a damaged entry of the outbox ends it": (
         "outbox",
-        "            except Exception:  # noqa: BLE001 - what is here",
-        "            except ZeroDivisionError:",
+        "            except Exception:  # noqa: BLE001 - what is here must not keep the rest from being said\n",
+        "            except ZeroDivisionError:\n",
     ),
     "the key is read from NVS only": (
         "identity",
