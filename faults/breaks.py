@@ -20,11 +20,10 @@ CUTS: Table = {
     "the alert is in RAM only": ("outbox", "self.journal.put(\n", "(lambda *_: None)(\n"),
     "what was settled before its record": (
         "tag",
-        '        signal = self._step(said, event) if event else ""\n',
-        "        if entry and event:\n"
-        "            self.outbox.settle(entry)\n"
-        "            entry = None\n"
-        '        signal = self._step(said, event) if event else ""\n',
+        "                signal = self._step(opened, life.EVENTS[ack.level])\n",
+        "                self.outbox.settle(entry) if entry else None\n"
+        "                entry = None\n"
+        "                signal = self._step(opened, life.EVENTS[ack.level])\n",
     ),
     "an ack's level is not kept": (
         "tag",
@@ -98,13 +97,13 @@ DAMAGE: Table = {
     ),
     "an epoch that is lost ends it": (
         "counters",
-        "                self.epoch = 1 << 31 | random_bits(31)\n",
+        "                self.regenerated = True\n",
         "                raise ValueError\n",
     ),
     "a damaged entry of the outbox ends it": (
         "outbox",
-        "            except Exception:  # noqa: BLE001 - what is here must not keep the rest from being said",
-        "            except ZeroDivisionError:",
+        "            except Exception:  # noqa: BLE001 - what is here must not keep the rest from being said\n",
+        "            except ZeroDivisionError:\n",
     ),
     "the key is read from NVS only": (
         "identity",

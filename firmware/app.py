@@ -94,6 +94,7 @@ class App:
 
     async def run(self):
         self.tag.start(self.board.start_reason() + self.note)
+        self.keep("")
         tasks = [self._watch_button(), self._tick(), self.link.run(), self._run(self.haptics)]
         if self.modem:
             tasks.append(self._run(self.modem))
@@ -121,10 +122,15 @@ class App:
 
     def keep(self, why):
         """Keep the log's last lines, and why this life ends, where a reset spares them."""
-        if self.rtc:
+        if not self.rtc:
+            return
+        try:
             lines = "\n".join(self.log.lines[-_KEPT_LINES:])[-_KEPT:]
             text = "%s\n%s\n%s" % (why, str(self.log.counters)[:_KEPT], lines)
             self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_MOST]))
+        except MemoryError:
+            # The heap is for the alert; there is another second.
+            self.log.count("app.not_kept")
 
     def _end(self, why):
         self.log.say("E", why)

@@ -12,7 +12,7 @@ place and no payload is ever logged.
 
 from micropython import const
 
-_LINES = const(24)
+_LINES = const(12)
 
 
 class Log:

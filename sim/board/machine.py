@@ -144,7 +144,8 @@ def _watch(command):
         left_ms = _dog[0] + _dog[1] - utime.ticks_ms()
         if left_ms <= 0:
             os.system(command)
-        utime.sleep_ms(left_ms if left_ms > 1 else 1)
+        # Made again with a shorter timeout, it bites by that.
+        utime.sleep_ms(max(1, min(left_ms, 50)))
 
 
 class WDT:

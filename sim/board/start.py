@@ -52,7 +52,9 @@ def run(name, names):
     except OSError:
         return True
     try:
-        exec(compile(source, name, "exec"), names)
+        code = compile(source, name, "exec")
+        del source  # a chip reads it line by line
+        exec(code, names)
     except SystemExit:
         machine.soft_reset()
     except BaseException as error:

@@ -454,3 +454,13 @@ def test_the_technicians_report_shows_it(chip, monkeypatch, kept, crash, counter
     facts = report.main()
     assert (facts["crash"], facts["counters"], facts["log"]) == (crash, counters, log)
     assert facts["failed_starts"] == 2
+
+
+def test_a_heap_that_is_full_keeps_no_log_and_ends_nothing(chip):
+    def full(data: bytes) -> None:
+        raise MemoryError
+
+    chip.build = lambda made: setattr(chip.rtc, "write", full)
+    chip.life(seconds=5)
+    assert not chip.ended
+    assert chip.app.log.counters["app.not_kept"] >= 1

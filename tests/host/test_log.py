@@ -34,12 +34,12 @@ def test_a_milestone_bears_the_time_when_it_happened() -> None:
     assert console.lines == ["900 * latched", "0 * touch"]
 
 
-def test_the_ring_keeps_the_last_24_lines_and_never_grows() -> None:
+def test_the_ring_keeps_the_last_12_lines_and_never_grows() -> None:
     log, console = a_log()
     for console.now_ms in range(10000):
         log.say("I", "x")
-        assert len(log.lines) <= 24
-    assert log.lines == [f"{n} I x" for n in range(10000 - 24, 10000)]
+        assert len(log.lines) <= 12
+    assert log.lines == [f"{n} I x" for n in range(10000 - 12, 10000)]
     assert len(console.lines) == 10000
 
 
