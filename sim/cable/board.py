@@ -32,7 +32,9 @@ class CableBoard:
     ) -> None:
         self.link = pathlib.Path(link)
         self.chip = Chip(flash, board, self._write, **options)
-        self.passed = 0  # bytes that came over the cable to the board
+        self.passed = self.said = 0  # bytes that came over the cable to the board, and from it
+        self.turns = 0  # how often the computer spoke again after the board had: round trips
+        self._spoke = False  # the board, last
         self._line: Line | None = None
         self._loader: asyncio.StreamWriter | None = None
         self._joining = False  # the loader is being started
@@ -71,10 +73,14 @@ class CableBoard:
 
     def _write(self, data: bytes) -> None:
         if self._line is not None:
+            self.said += len(data)
+            self._spoke = True
             self._line.write(data)
 
     def _read(self, data: bytes) -> None:
         self.passed += len(data)
+        self.turns += self._spoke
+        self._spoke = False
         if self.chip.loader and _TERMINAL.fullmatch(data):
             self._leave()
             self.chip.reset()
