@@ -51,6 +51,11 @@ def commission(port: str, site: Site, screen: Screen, press_s: int = PRESS_S) ->
             raise FlashError("not-installed", port=port)
         if not state["tag"]:
             raise FlashError("not-provisioned", port=port)
+        if not state["service"]:
+            # What a test that was cut has left would be answered, too, without a press.
+            tag.call("forget")
+        # The whole firmware is about to run beside the prompt: it needs the memory.
+        tag.soft_reset()
         screen.say(port, "press the button now, for a second", step="press")
 
         def on_line(line: str) -> None:

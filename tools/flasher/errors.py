@@ -114,6 +114,16 @@ KINDS = {
     ),
     "not-felt": Kind(56, "the vibration was not felt", "Look at the motor's wires, then repeat."),
     "part": Kind(57, "{part}: {text}", "{cure}"),
+    # the tray
+    "import": Kind(
+        70, "the desk did not take the registration: {text}", "Mend `import` under [desk] in site.toml."
+    ),
+    "report": Kind(
+        71,
+        "the tray report {path}: {text}",
+        "Repeat with another folder (--report), or move the damaged file away.",
+    ),
+    "stopped": Kind(72, "stopped at this computer", "Repeat the command: it goes on."),
 }
 
 

@@ -97,12 +97,19 @@ def _prove(fresh: dict[str, Any] | None, known: dict[str, Any], proof: str, nonc
 
 
 def write_registration(folder: pathlib.Path, registration: tags.Registration) -> pathlib.Path:
-    """Write TAG.json into `folder`, mode 0600, whole or not at all. FlashError: file."""
+    """
+    Write TAG.json into `folder`, mode 0600, whole or not at all. One that is there and the same is left as it is.
+
+    FlashError: file.
+    """
     path = folder / f"{registration.tag}.json"
+    text = tags.registration_json(registration) + "\n"
     try:
+        if path.exists() and path.stat().st_mode & 0o77 == 0 and path.read_text() == text:
+            return path
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
-            file.write(tags.registration_json(registration) + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, path)  # NamedTemporaryFile makes it 0600
