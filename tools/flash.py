@@ -8,6 +8,7 @@ Put tags into service, step by step:
   python -m tools.flash burn           # MicroPython onto the chip
   python -m tools.flash install        # the firmware; only what changed is sent
   python -m tools.flash provision      # identity, broker, settings; writes the registration for the desk
+  python -m tools.flash check          # the tag tests itself, part by part, and says what is wrong
   python -m tools.flash commission     # press the button: the desk answers, it is felt, the tag is in service
   python -m tools.flash read           # what a tag knows of itself
   python -m tools.flash wipe           # erase identity, keys, alerts, settings; shows that nothing is left
@@ -24,6 +25,8 @@ from typing import Any
 
 from tools.flasher import ports, rom, tray
 from tools.flasher.burn import burn
+from tools.flasher.check import PRESS_S as CHECK_S
+from tools.flasher.check import SEARCH_S, check
 from tools.flasher.commission import PRESS_S, commission
 from tools.flasher.errors import FlashError
 from tools.flasher.install import install
@@ -74,6 +77,11 @@ def do_install(port: str, arguments: argparse.Namespace, screen: Screen) -> None
 def do_provision(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
     """identity and settings; a tag that has an identity keeps it"""
     provision(port, _site(arguments), screen, arguments.new_identity)
+
+
+def do_check(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
+    """the tag tests itself: each part in words and with a figure"""
+    check(port, _site(arguments), screen, arguments.seconds, arguments.search)
 
 
 def do_commission(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
@@ -150,6 +158,13 @@ def _all(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", choices=("svg", "pdf"), default="svg", help="default: svg")
 
 
+def _parts(parser: argparse.ArgumentParser) -> None:
+    text = "how long to wait for the press of the button (default: %(default)s)"
+    parser.add_argument("--seconds", type=int, default=CHECK_S, metavar="N", help=text)
+    text = "how long to search for the network, and for satellites (default: %(default)s)"
+    parser.add_argument("--search", type=int, default=SEARCH_S, metavar="N", help=text)
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -160,6 +175,7 @@ COMMANDS: dict[str, tuple[Command, Callable[[argparse.ArgumentParser], None]]] =
     "burn": (do_burn, _image),
     "install": (do_install, _erase),
     "provision": (do_provision, _identity),
+    "check": (do_check, _parts),
     "commission": (do_commission, _press),
     "label": (do_label, _label),
     "read": (do_read, _nothing),

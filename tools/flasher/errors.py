@@ -114,16 +114,136 @@ KINDS = {
     ),
     "not-felt": Kind(56, "the vibration was not felt", "Look at the motor's wires, then repeat."),
     "part": Kind(57, "{part}: {text}", "{cure}"),
+    # what a tag finds out about itself: the chip
+    "flash-bad": Kind(
+        60,
+        "the flash does not give back what was written: {wrong} of {count} blocks are wrong",
+        "Put the board aside: its flash is broken.",
+    ),
+    "firmware-other": Kind(
+        61, "the firmware on the tag is not as it was installed: {what}", "Run: flash.py install"
+    ),
+    "rtc-bad": Kind(
+        62,
+        "RTC memory does not keep what is written: {wrong} of 2048 bytes are wrong",
+        "Put the board aside: its chip is broken.",
+    ),
+    "clock-bad": Kind(63, "{text}", "{cure}"),
+    "settings-other": Kind(
+        64, "the tag has other settings than site.toml: {what}", "Run: flash.py provision"
+    ),
+    # the board
+    "power-chip": Kind(
+        65,
+        "the power chip does not answer: {text}",
+        "Is it the board that site.toml names? Else its I2C wires are broken.",
+    ),
+    "battery-none": Kind(
+        66,
+        "the battery reads {mv} mV, which no lithium cell has",
+        "Is it plugged in, and the right way round? Else its wires or the divider are broken.",
+    ),
+    "battery-low": Kind(67, "the battery is at {mv} mV", "Charge it above {least} mV, then repeat."),
+    "brown-out": Kind(
+        68,
+        "the supply gives way: {text}",
+        "Charge the battery; take a short cable and a USB socket of its own. If it stays: a weak battery, "
+        "a thin wire, or no capacitor at the modem.",
+    ),
+    "button-stuck": Kind(
+        69,
+        "the button is pressed all the time",
+        "Let it go. If nobody holds it: look for a bent case, a short, another pin in the board map.",
+    ),
+    "not-seen": Kind(70, "the light was not seen", "Look at its soldering, then repeat."),
+    # modem, SIM, network
+    "modem-mute": Kind(
+        71,
+        "the modem does not answer",
+        "Look at its supply, PWRKEY, and whether RX and TX are exchanged. After a fault: battery and cable off "
+        "for a minute.",
+    ),
+    "sim-missing": Kind(
+        72,
+        "there is no SIM, also after the modem was started anew",
+        "Put it in, gold contacts down, until it clicks. One that is put in later is seen at the next start only.",
+    ),
+    "sim-pin": Kind(
+        73, "the SIM asks for its PIN", "Put it into a telephone and switch the PIN off, then repeat."
+    ),
+    "sim-puk": Kind(
+        74,
+        "the SIM is locked: it asks for its PUK",
+        "Unlock it in a telephone with the PUK and switch the PIN off.",
+    ),
+    "sim-bad": Kind(75, "the SIM does not work: {text}", "Clean its contacts, or take another SIM."),
+    "sim-refused": Kind(
+        76,
+        "the network refuses this SIM ({iccid})",
+        "It is not activated, or its contract has no LTE-M: ask who sold it.",
+    ),
+    "no-signal": Kind(
+        77,
+        "no LTE-M network is heard within {seconds} s",
+        "Is the LTE antenna on, at its own socket? Else go to a window: there may be no LTE-M here. `bands` in "
+        "site.toml may forbid this network's.",
+    ),
+    "not-let-in": Kind(
+        78,
+        "a network is heard (signal {signal} of 31) but does not let the tag in, with its APN or without",
+        "Its contract may have no LTE-M or no roaming here; `bands` in site.toml may forbid this network's.",
+    ),
+    "apn": Kind(
+        79,
+        "the network does not accept the APN {apn}{hint}",
+        "Write the APN of the SIM's contract into site.toml, run: flash.py provision",
+    ),
+    # the receiver
+    "gnss-mute": Kind(
+        80,
+        "the GNSS receiver says nothing",
+        "Look at its supply, and whether RX and TX are exchanged.",
+    ),
+    "gnss-garbled": Kind(
+        81,
+        "the GNSS receiver sends {bytes} bytes and no sentence that can be read",
+        "Its speed is not `baud` of the board map, or the wire is loose.",
+    ),
+    "gnss-deaf": Kind(
+        82,
+        "the GNSS receiver hears no satellite under an open sky",
+        "Is its antenna on, at its own socket, and looking up?",
+    ),
+    # the way to the broker
+    "wifi-absent": Kind(
+        83,
+        "no Wi-Fi of site.toml is here: {names}",
+        "Go to where it is, or look at its name: capitals count, and it must be a 2.4 GHz one.",
+    ),
+    "wifi-key": Kind(
+        84, "the Wi-Fi {name} refuses the key", "Mend its key in site.toml, run: flash.py provision"
+    ),
+    "tls-name": Kind(
+        85,
+        "the broker's certificate is for another name than {name}",
+        "Mend `host` or `name` in site.toml; over the modem the certificate must name the host itself.",
+    ),
+    "tls-clock": Kind(
+        86,
+        "the broker's certificate is out of date, or not valid yet",
+        "Renew it. If it is right: set this computer's clock, run: flash.py install, then repeat.",
+    ),
+    "no-host": Kind(87, "there is no host {host} (DNS)", "Mend `host` in site.toml."),
     # the tray
     "import": Kind(
-        70, "the desk did not take the registration: {text}", "Mend `import` under [desk] in site.toml."
+        110, "the desk did not take the registration: {text}", "Mend `import` under [desk] in site.toml."
     ),
     "report": Kind(
-        71,
+        111,
         "the tray report {path}: {text}",
         "Repeat with another folder (--report), or move the damaged file away.",
     ),
-    "stopped": Kind(72, "stopped at this computer", "Repeat the command: it goes on."),
+    "stopped": Kind(112, "stopped at this computer", "Repeat the command: it goes on."),
 }
 
 

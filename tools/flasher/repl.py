@@ -133,7 +133,8 @@ class Repl:
             code = script(name).replace("def main(", f"def {name}_main(") + "\nimport json\n"
             self._loaded.add(name)
         code += f"print({_MARK!r} + json.dumps({name}_main({', '.join(map(repr, arguments))})))"
-        for line in reversed(self.run(code, deadline_s, on_line).split("\n")):
+        hear = on_line and (lambda line: None if line.startswith(_MARK) else on_line(line))
+        for line in reversed(self.run(code, deadline_s, hear).split("\n")):
             if line.startswith(_MARK):
                 return json.loads(line[1:])
         raise FlashError("tag-failed", text=f"{name} gave no result")

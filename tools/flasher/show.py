@@ -5,6 +5,7 @@ import os
 import select
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -81,13 +82,15 @@ class Screen:
                     file=sys.stderr,
                 )
 
-    def ask(self, port: str, question: str) -> bool:
+    def ask(self, port: str, question: str, first: Callable[[], object] | None = None) -> bool:
         """
         Ask the technician; one question at a time, whatever port it comes from. No answer means no.
 
-        FlashError: stopped.
+        `first`: what the question is about, done when it is this one's turn. FlashError: stopped.
         """
         with self._questions:
+            if first:
+                first()
             self.say(port, f"{question} [y/n]", question=question)
             yes = self._line().strip().lower() in ("y", "yes")
             self.answers.setdefault(port, []).append([question, "yes" if yes else "no"])
