@@ -24,7 +24,6 @@ from sim.cable import interpreter
 from sim.cable.board import CableBoard
 from sim.common import ROOT, SimError
 from sim.modem import Modem
-from sim.modem.faults import Fault
 from sim.modem_wires import Wires
 from sim.panel import Panel
 from sim.programs import Programs
@@ -71,12 +70,22 @@ class _Quick:
 
 
 class Place:
-    """One board's place: `board` on its cable, `panel`, `modem`, `sky`. start(), stop()."""
+    """
+    One board's place: `board` on its cable, `panel`, `modem`, `sky`. start(), stop().
+
+    port: the name of the cable's end, where it is not the board's own.
+    """
 
     def __init__(
-        self, folder: pathlib.Path, name: str, board: str, speed: float, boot_ms: int | None
+        self,
+        folder: pathlib.Path,
+        name: str,
+        board: str,
+        speed: float,
+        boot_ms: int | None,
+        port: str | None = None,
     ) -> None:
-        self.port = folder / f"port-{name}"
+        self.port = folder / f"port-{port or name}"
         self.flash = folder / f"board-{name}.flash"
         self.panel = Panel()
         self.modem = Modem(folder / f"modem-{name}", speed=speed, gnss="walk")
@@ -119,10 +128,6 @@ class Place:
         self._wires.dead = broken
         if broken:
             self.modem.supply(False)
-
-    def fault(self, fault: Fault) -> None:
-        """Let something go wrong in the modem."""
-        self.modem.fault(fault)
 
     def _output(self, name: str, value: int, _t_ms: int) -> None:
         if name == "gnss":
@@ -198,9 +203,14 @@ class Table:
             await self._mosquitto.wait()
         (self.folder / "mosquitto.pid").unlink(missing_ok=True)
 
-    async def place(self, name: str, plugged: bool = True) -> Place:
+    async def answered(self) -> set[str]:
+        """Return the tags whose alert the desk has stored, hence answered."""
+        told = await self._programs.call("desk", "incidents", "--all", "--json", "--db", self.database)
+        return {incident["tag"] for incident in json.loads(told)}
+
+    async def place(self, name: str, plugged: bool = True, port: str | None = None) -> Place:
         """Put another board on the table: blank, or what its flash file holds."""
-        place = Place(self.folder, name, self._board, self._speed, self._boot_ms)
+        place = Place(self.folder, name, self._board, self._speed, self._boot_ms, port)
         await place.start(plugged)
         self.places.append(place)
         return place

@@ -45,7 +45,13 @@ _running: set[subprocess.Popen[str]] = set()
 
 def identify(port: str) -> tuple[str, str]:
     """Return (chip, MAC). FlashError: port-*, no-answer."""
-    text = _esptool(port, ["chip-id"], _CONNECT_S)
+    try:
+        text = _esptool(port, ["chip-id"], _CONNECT_S)
+    except FlashError as error:
+        if error.kind != "esptool":
+            raise
+        # A board that was plugged in a moment ago may still be talking.
+        text = _esptool(port, ["chip-id"], _CONNECT_S)
     chip, mac = _CHIP.search(text), _MAC.search(text)
     if not chip or not mac:
         raise FlashError("no-answer", port=port)
