@@ -67,7 +67,11 @@ class Hand:
                     said += line
                     if plain:
                         continue
-                    event = json.loads(line)
+                    try:
+                        event = json.loads(line)
+                    except ValueError:
+                        events.append({"error": "no JSON", "text": repr(line)})
+                        continue
                     events.append(event)
                     self._on_event(event)
                     answer = self._act(event)

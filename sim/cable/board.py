@@ -88,10 +88,12 @@ class CableBoard:
         elif self._loader is not None:
             self._loader.write(data)
         elif self._joining:
+            # A chip that is starting hears nothing; of many SYNCs it answers the last.
             self._early += data
+            del self._early[: max(0, self._early.rfind(_SYNC))]
         elif _SYNC in data:
             self._joining = self.chip.loader = True
-            self._early[:] = data[data.find(_SYNC) :]
+            self._early[:] = data[data.rfind(_SYNC) :]
             task = asyncio.create_task(self._load())
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)

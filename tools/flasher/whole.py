@@ -80,7 +80,13 @@ class Job:
 
     def _look(self) -> None:
         """Find out where the board stands. FlashError."""
-        found = self._found = look(self.port)
+        try:
+            found = look(self.port)
+        except FlashError as error:
+            if error.kind not in ("no-answer", "esptool"):
+                raise
+            found = look(self.port)  # it was put in a moment ago, and may still have been starting
+        self._found = found
         self._note(found)
         rows = self.report.rows()[::-1]
         self._history = [
