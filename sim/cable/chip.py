@@ -25,7 +25,7 @@ from tools.flasher import image
 _HERE = pathlib.Path(__file__).resolve().parent
 _LFLAG = 3
 _NOTHING_S = 0.5
-_ROM_S = 10
+_ROM_S = 60  # it is a Python program of its own, and the machine may be busy
 # Ctrl-C is a SIGINT for the Unix port, which raises where it stands, now and then with its heap locked: then it dies
 # or hangs. No chip does. So such a life is ended, and the next comes up at the prompt, as after a Ctrl-C that worked.
 _INTERRUPTED_S = 0.7
