@@ -8,7 +8,7 @@ ROBUST := build/bench/umqtt/robust.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate faults faults-long bench check size format pins clean
+.PHONY: help demo test simulate faults faults-long tray tray-long bench check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,12 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.soak --long
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
 
+tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 6 minutes)
+	$(PY) -m faults.tray $(ARGS)
+
+tray-long: $(READY) $(UMQTT)  ## the same with 200 cuts
+	$(PY) -m faults.tray --long $(ARGS)
+
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -48,6 +54,7 @@ check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware 
 
 bench: $(READY) $(UMQTT) $(ROBUST)  ## side by side with a plain firmware on umqtt.robust (ARGS="--count 8")
 	@$(PY) -m bench $(ARGS)
+	@$(PY) -m bench.install
 
 size: $(READY)  ## bytes of .mpy per firmware module against the budget
 	@$(PY) -m tools.size

@@ -33,7 +33,7 @@ _HEAD = (
 )
 _TAIL = ("step", "error", "status", "reason", "answers", "figures")
 # 32 bytes in hex or base64: as long as a key, hence not for a report. An ICCID has 20 digits, a version fewer.
-_KEY = re.compile(r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=?")
+_KEY = re.compile(r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=|[A-Za-z0-9_-]{43,}")
 
 
 def scrub(text: str) -> str:
