@@ -8,7 +8,7 @@ ROBUST := build/bench/umqtt/robust.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate faults faults-long tray tray-long bench check size format pins clean
+.PHONY: help demo test simulate faults faults-long table tray tray-long bench check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the world
 	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
 	$(PY) -m faults.soak --long
 	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
+
+table: $(READY) $(UMQTT)  ## a technician's table in the simulator: a board on a cable, broker, desk (docs/technician.md)
+	@$(PY) -m sim table $(ARGS)
 
 tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 6 minutes)
 	$(PY) -m faults.tray $(ARGS)

@@ -43,8 +43,8 @@ _NOTES = """
 What the two do for that is not the same: `install` compares every file with its SHA-256 before and after, removes what
 does not belong there, and changes all files or none when the cable is pulled; a blank board gets a whole file system
 through the chip's ROM loader, compressed. `mpremote cp` skips a file whose SHA-256 is the same, checks nothing
-afterwards, and a pulled cable leaves what was copied so far. The counts say nothing of the wire's speed: a prompt over a
-real UART runs at 115,200 baud, the loader at 460,800. The seconds are those of two busy programs, not of a wire.
+afterwards, and a pulled cable leaves what was copied so far. The counts say nothing of the wire's speed: a prompt over
+a real UART runs at 115,200 baud, the loader at 460,800. The seconds are those of two busy programs, not of a wire.
 
 Measured: {when}, {seconds:.0f} s.
 """
