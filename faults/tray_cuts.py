@@ -44,7 +44,7 @@ def plans(seeds: list[int]) -> list[Plan]:
 
 
 class Cutter:
-    """`table` runs; `usual_s`: what each step takes here, measured once; `installed`: a flash after `install`."""
+    """`table` runs; `usual_s`: what each step takes here; `installed`: a flash after `install`, or "" for none."""
 
     def __init__(self, table: Table, usual_s: dict[str, float], installed: str) -> None:
         self._table, self._usual_s, self._installed = table, usual_s, installed
@@ -56,7 +56,7 @@ class Cutter:
         """Play one cut; return what was wrong."""
         name = f"cut{plan.seed}"
         flash = self._table.folder / f"board-{name}.flash"
-        if STEPS.index(plan.step) >= _INSTALLED:
+        if self._installed and STEPS.index(plan.step) >= _INSTALLED:
             shutil.copy(self._installed, flash)
         place = await self._table.place(name)
         try:

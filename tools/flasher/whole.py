@@ -19,7 +19,7 @@ from tools.flasher.commission import PRESS_S, commission
 from tools.flasher.errors import FlashError
 from tools.flasher.install import install
 from tools.flasher.label import label
-from tools.flasher.look import look, silence
+from tools.flasher.look import look
 from tools.flasher.provision import provision
 from tools.flasher.repl import Repl
 from tools.flasher.report import REFUSED, SERVICE, STEPS, STOPPED, Report
@@ -27,6 +27,8 @@ from tools.flasher.show import Screen
 from tools.flasher.site import Site
 
 DONE, BEFORE = "done", "done before"
+# What a chip that is still starting and a poor contact do; each step may be done twice.
+_AGAIN = ("no-answer", "esptool")
 
 
 class Options(NamedTuple):
@@ -57,8 +59,7 @@ class Job:
             for step in STEPS[-1:] if self.already else STEPS:
                 self._step(step)
             self.row["result"] = SERVICE
-        except FlashError as error:
-            why = silence(self.port) if error.kind == "no-answer" else error
+        except FlashError as why:
             self.row["result"] = STOPPED if why.kind == "stopped" else REFUSED
             self.row |= {"error": why.kind, "status": why.status, "reason": why.text}
             return why
@@ -83,9 +84,9 @@ class Job:
         try:
             found = look(self.port)
         except FlashError as error:
-            if error.kind not in ("no-answer", "esptool"):
+            if error.kind not in _AGAIN:
                 raise
-            found = look(self.port)  # it was put in a moment ago, and may still have been starting
+            found = look(self.port)
         self._found = found
         self._note(found)
         rows = self.report.rows()[::-1]
@@ -150,7 +151,13 @@ class Job:
         self.row["step"] = step
         self.report.keep(self.row)
         began_s = time.monotonic()
-        how = do()
+        try:
+            how = do()
+        except FlashError as error:
+            if error.kind not in _AGAIN:
+                raise
+            self.screen.say(self.port, f"{error.text}; {step} once more")
+            how = do()
         self.row["steps"][step] = {"s": round(time.monotonic() - began_s, 1), "how": how}
         self.report.keep(self.row)
         number = STEPS.index(step) + 1
