@@ -16,6 +16,7 @@ from tools.flasher.show import Screen
 from tools.flasher.site import Site
 
 PRESS_S = 90
+_AWAKE = "I app: obereg"
 # What the tag's log says, and what the technician reads. In the order of the path.
 _STEPS = {
     "* latched": "pressed",
@@ -56,11 +57,13 @@ def commission(port: str, site: Site, screen: Screen, press_s: int = PRESS_S) ->
             tag.call("forget")
         # The whole firmware is about to run beside the prompt: it needs the memory.
         tag.soft_reset()
-        screen.say(port, "press the button now, for a second", step="press")
 
         def on_line(line: str) -> None:
             text = line.split(" ", 1)[-1]
-            if text in _STEPS:
+            if text.startswith(_AWAKE):
+                # Not before: a finger that is quicker than the firmware would be missed.
+                screen.say(port, "press the button now, for a second", step="press")
+            elif text in _STEPS:
                 screen.say(port, _STEPS[text], step=text[2:])
 
         seen = tag.call("commission", press_s, _FINAL, deadline_s=press_s + 30, on_line=on_line)
