@@ -11,11 +11,13 @@ import threading
 import time
 
 import pytest
+import segno
 
 from faults.tray_secrets import shown
 from tools import technician
 from tools.flasher import atdesk, ports, site, tray
 from tools.flasher.errors import KINDS, FlashError
+from tools.flasher.label import label
 from tools.flasher.report import REFUSED, SERVICE, STOPPED, UNFINISHED, Report, scrub
 from tools.flasher.show import Screen
 from tools.flasher.whole import Options
@@ -276,3 +278,21 @@ def test_all_without_a_board_says_so_and_a_tray_waits(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tray.time, "sleep", sleep)
     assert tray.run([], 3, place, screen, report, Options()) == 130
+
+
+def test_a_pdf_label_is_whole_and_has_the_id_as_code_and_text(tmp_path):
+    data = label("0123456789abcdef", tmp_path / "label.pdf").read_bytes()
+    start = int(data.rsplit(b"startxref\n", 1)[1].split(b"\n")[0])
+    assert data[start:].startswith(b"xref\n0 6\n")
+    places = [int(line.split()[0]) for line in data[start:].split(b"\n")[3:8]]
+    assert [data[place : place + 7] for place in places] == [b"%d 0 obj" % n for n in range(1, 6)]
+    length = int(data.split(b"/Length ")[1].split(b" ")[0])
+    stream = data.split(b"stream\n", 1)[1][: length + 10]
+    assert stream.endswith(b"\nendstream")
+    assert b"(0123 4567 89ab cdef) Tj" in stream
+    code = segno.make("0123456789ABCDEF", error="m", micro=False)
+    assert stream.count(b" re\n") == sum(map(sum, code.matrix))
+    # Dark squares lie where they belong: the finder's corner is dark, the quiet zone is not.
+    side = code.symbol_size(border=4)[0]
+    corner = f"{4 * 4} {side * 4 + 24 - 5 * 4} 4 4 re".encode()
+    assert corner in stream
