@@ -17,7 +17,7 @@ from sim.cable.world import Place, Table
 from sim.common import ROOT
 from tools.flasher import image
 
-RUN_S = 420.0
+RUN_S = 1800.0
 Event = dict[str, Any]
 
 

@@ -55,6 +55,7 @@ class Chip(TagProcess):
         self._again = asyncio.Event()
         self._rom: asyncio.subprocess.Process | None = None
         self._rom_port = 0
+        self._warming = asyncio.Lock()
         self._interrupted = False
         self._to_prompt = False
         self._cr = False
@@ -94,21 +95,26 @@ class Chip(TagProcess):
         """Reset into the ROM loader; return the TCP port where it listens."""
         self.loader, self._raw = True, False
         self._end()
-        if self._rom is None or self._rom.returncode is not None:
-            rom = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sim.cable.rom", "--chip", self.chip, "--flash", str(self.flash)),
-                *("--mac", bytes(self.mac()).hex()),
-                stdout=asyncio.subprocess.PIPE,
-                cwd=ROOT,
-            )
-            try:
-                if rom.stdout is None:
-                    raise TagError("the ROM loader has no output")
-                self._rom_port = int(await asyncio.wait_for(rom.stdout.readline(), _ROM_S))
-                self._rom = rom
-            finally:
-                if self._rom is not rom:
-                    rom.kill()
+        return await self.warm()
+
+    async def warm(self) -> int:
+        """Have the ROM loader's program run, so that it answers at once; return its TCP port."""
+        async with self._warming:
+            if self._rom is None or self._rom.returncode is not None:
+                rom = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "sim.cable.rom", "--chip", self.chip, "--flash", str(self.flash)),
+                    *("--mac", bytes(self.mac()).hex()),
+                    stdout=asyncio.subprocess.PIPE,
+                    cwd=ROOT,
+                )
+                try:
+                    if rom.stdout is None:
+                        raise TagError("the ROM loader has no output")
+                    self._rom_port = int(await asyncio.wait_for(rom.stdout.readline(), _ROM_S))
+                    self._rom = rom
+                finally:
+                    if self._rom is not rom:
+                        rom.kill()
         return self._rom_port
 
     def mac(self) -> list[int]:

@@ -36,7 +36,7 @@ _UP_S = 20.0
 HEAP = 192 * 1024
 _MS_PER_PULSE = 1100
 SITE = """\
-# Of a simulated table; made anew at each start. Your own: copy site.example.toml.
+# Of a simulated table. Your own: copy site.example.toml.
 [tag]
 board = "{board}"
 apn = "{apn}"
@@ -106,6 +106,7 @@ class Place:
             self.port,
             self.flash,
             self._kind,
+            warm=True,
             panel=self.panel.address,
             gnss=self._folder / f"gnss-{self._name}",
             modem=self._folder / f"modem-{self._name}",
@@ -164,22 +165,19 @@ class Table:
     async def start(self) -> None:
         """Bring broker and desk up, write the site file. TableError, DemoError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
-        authority = certs.make_ca()
-        (self.folder / "ca.pem").write_bytes(authority.pem)
-        pair = authority.issue("localhost", "127.0.0.1").write(self.folder / "broker")
-        self.image.write_bytes(interpreter.image())
+        pair = self._settle()
+        if not self.image.exists():
+            self.image.write_bytes(interpreter.image())
         importer = [sys.executable, str(ROOT / "sim" / "cable" / "register.py"), str(self.folder), "{file}"]
-        self.site.write_text(
-            SITE.format(
-                board=self._board,
-                apn=APN,
-                port=self._port,
-                sha256=hashlib.sha256(self.image.read_bytes()).hexdigest(),
-                importer=json.dumps(importer),
-            )
+        text = SITE.format(
+            board=self._board,
+            apn=APN,
+            port=self._port,
+            sha256=hashlib.sha256(self.image.read_bytes()).hexdigest(),
+            importer=json.dumps(importer),
         )
+        if not self.site.exists() or self.site.read_text() != text:
+            self.site.write_text(text)
         password = secrets.token_hex(16)
         self._secret("desk.password", password)
         await self._start_broker(password, pair)
@@ -191,6 +189,20 @@ class Table:
         await self._programs.first_line(desk, "desk")
         # What it says later must not fill the pipe.
         self._ears = asyncio.create_task(_hear(desk))
+
+    def _settle(self) -> tuple[str, str]:
+        """Take the port and the certificate that this folder has, so that its tags find their way, or new ones."""
+        note, stem = self.folder / "port", self.folder / "broker"
+        if note.exists():
+            self._port = int(note.read_text())
+            return f"{stem}.crt", f"{stem}.key"
+        authority = certs.make_ca()
+        (self.folder / "ca.pem").write_bytes(authority.pem)
+        pair = authority.issue("localhost", "127.0.0.1").write(stem)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        note.write_text(str(self._port))
+        return pair
 
     async def stop(self) -> None:
         """End everything."""
@@ -217,9 +229,12 @@ class Table:
 
     async def _start_broker(self, password: str, pair: tuple[str, str]) -> None:
         path = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+        registrations = sorted((self.folder / "registrations").glob("*.json"))
+        known = [each for file in registrations for each in tags.read_registrations(str(file))]
         if path is None:
             self.broker = "amqtt, inside Python"
-            users = self._secret("passwords", f"desk:{password}\n")
+            lines = [f"desk:{password}", *(f"{each.tag}:{each.broker.hex()}" for each in known)]
+            users = self._secret("passwords", "\n".join(lines) + "\n")
             broker = await self._programs.start(
                 *("sim", "broker", "--listen", f"127.0.0.1:{self._port}", "--users", str(users)),
                 *("--cert", pair[0], "--key", pair[1]),
@@ -227,14 +242,10 @@ class Table:
             await self._programs.first_line(broker, "broker")
             return
         self.broker = "mosquitto"
-        known = [tags.mosquitto_password("desk", password)]
-        registrations = sorted((self.folder / "registrations").glob("*.json"))
-        known += tags.mosquitto_passwords(
-            each for file in registrations for each in tags.read_registrations(str(file))
-        )
-        self._secret("passwords", "\n".join(known) + "\n")
+        hashed = [tags.mosquitto_password("desk", password), *tags.mosquitto_passwords(known)]
+        self._secret("passwords", "\n".join(hashed) + "\n")
         self._secret("acl", tags.mosquitto_acl("desk"))
-        lines = [
+        settings = [
             f"listener {self._port} 127.0.0.1",
             f"certfile {pair[0]}",
             f"keyfile {pair[1]}",
@@ -244,7 +255,7 @@ class Table:
             f"pid_file {self.folder}/mosquitto.pid",
             *(["user root"] if os.geteuid() == 0 else []),
         ]
-        (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "mosquitto.conf").write_text("\n".join(settings) + "\n")
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._mosquitto = await asyncio.create_subprocess_exec(
                 path, "-c", str(self.folder / "mosquitto.conf"), stdout=log, stderr=log

@@ -42,11 +42,13 @@ class FlashFiles:
     """`whole`: whether the chip starts MicroPython. FlashError: port-*, no-answer, esptool."""
 
     def __init__(self, port: str, chip: str) -> None:
+        start = image.START.get(chip, 0)
+        head = rom.read(port, start, image.TABLE + image.TABLE_BYTES - start)
         # `burn` writes the first bytes last, so where they are, everything is.
-        self.whole = rom.read(port, image.START.get(chip, 0), 16)[:1] == b"\xe9"
+        self.whole = head[:1] == b"\xe9"
         self._system: LittleFS | None = None
         try:
-            place = image.file_system(rom.read(port, image.TABLE, image.TABLE_BYTES))
+            place = image.file_system(head[image.TABLE - start :])
         except image.ImageError:
             return
         system = LittleFS(

@@ -77,6 +77,7 @@ class _Tray:
         self._lock = threading.Lock()
         self.errors: list[FlashError | None] = []
         self._ended: dict[str, str] = {}  # chip, or port: how it ended
+        self._before = 0  # that were in service when they came
 
     def once(self, found: list[str]) -> None:
         for port in found:
@@ -109,7 +110,8 @@ class _Tray:
     def words(self) -> str:
         """Return how many ended how."""
         good = sum(how == SERVICE for how in self._ended.values())
-        return f"{good} in service, {len(self._ended) - good} refused; report {self._report.csv}"
+        before = f", {self._before} before" if self._before else ""
+        return f"{good} in service{before}, {len(self._ended) - good} refused; report {self._report.csv}"
 
     def _place(self, port: str) -> _Place:
         return self._places.setdefault(port, _Place(port))
@@ -127,7 +129,9 @@ class _Tray:
             error = problem
         with self._lock:
             self.errors.append(error)
-            if not job.already:
+            if job.already:
+                self._before += 1
+            else:
                 self._ended[job.row.get("mac") or port] = job.row.get("result", "")
         if error:
             self._screen.fail(port, error)
