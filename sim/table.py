@@ -18,6 +18,7 @@ from sim.common import SimError, stdin_lines
 from sim.felt import Finger
 
 _SETTLED_S = 0.9  # no pattern has a longer pause
+_STEADY_S = 0.4  # a light that is on for longer does not blink
 HELP = """\
 press [N]         press the button of board N (default: 1) for 0.8 s
 hold MS [N]       press it for MS milliseconds
@@ -35,24 +36,36 @@ class Hands:
         self.place = place
         self._number = number
         self._finger = Finger()
-        self._told = 0
+        self._told = self._pulses = 0
         self._later: asyncio.TimerHandle | None = None
+        self._lit: asyncio.TimerHandle | None = None
         place.panel.on_output(self._output)
 
     def _output(self, name: str, value: int, t_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        if name == "light":
+            if self._lit:
+                self._lit.cancel()
+            self._lit = loop.call_later(_STEADY_S, self._say, "its light is on") if value else None
         if name != "vibration":
             return
         self._finger.edge(value, t_ms)
+        self._pulses += value
         if self._later:
             self._later.cancel()
         if not value:
-            self._later = asyncio.get_running_loop().call_later(_SETTLED_S, self._tell)
+            self._later = loop.call_later(_SETTLED_S, self._tell)
 
     def _tell(self) -> None:
         felt = self._finger.felt()
         for _, signal in felt[self._told :]:
-            print(f"board {self._number}: you feel: {signal}", flush=True)
-        self._told = len(felt)
+            self._say(f"you feel: {signal.replace('_', ' ')}")
+        if len(felt) == self._told:
+            self._say(f"it vibrates {self._pulses} times")
+        self._told, self._pulses = len(felt), 0
+
+    def _say(self, text: str) -> None:
+        print(f"board {self._number}: {text}", flush=True)
 
     async def do(self, words: list[str]) -> None:
         """Do one command. SimError when there is no such thing."""
