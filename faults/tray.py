@@ -124,16 +124,17 @@ class Tray:
         found = [on_flash(place.flash).identity for place in self._boards]
         self.keys = [identity[8:] for identity in found if identity]
         for place in self._boards:
-            self._table.places.remove(place)
-            await place.stop()
+            await self._table.take(place)
 
     def _rows(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = json.loads((self._table.folder / "tray" / "tray.json").read_text())
         return rows
 
     def _on_event(self, event: Event) -> None:
-        if "result" in event or "error" in event:
+        if "result" in event or ("cure" in event and "part" not in event):
             self._spawn(self._change(event["port"]))
+        elif "found" in event and self._hand.at.get(event["port"]) is self._pulled:
+            self._spawn(self._pull(self._pulled))
 
     def _spawn(self, what: Any) -> None:
         task = asyncio.create_task(what)
@@ -154,8 +155,6 @@ class Tray:
         self._waiting.remove(place)
         self._hand.at[port] = place
         await place.board.start()
-        if place is self._pulled:
-            self._spawn(self._pull(place))
 
     async def _pull(self, place: Place) -> None:
         await asyncio.sleep(self._pull_s)
@@ -182,8 +181,7 @@ async def identities(table: Table, count: int, installed: str) -> list[str]:
         return known
 
     made = await asyncio.to_thread(run)
-    table.places.remove(place)
-    await place.stop()
+    await table.take(place)
     wrong = []
     if len(made) != count:
         wrong.append(f"{count - len(made)} identities were not taken")

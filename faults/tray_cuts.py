@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from faults.tray_hand import Ended, Event, Hand, OnFlash, on_flash
 from sim.cable.world import Place, Table
+from sim.common import SimError
 from tools.flasher.report import STEPS
 
 KINDS = ("cable", "power", "kill", "stop")
@@ -61,9 +62,10 @@ class Cutter:
         place = await self._table.place(name)
         try:
             return [f"{plan}: {text}" for text in await self._story(plan, place)]
+        except SimError as error:
+            return [f"{plan}: the simulator: {error}"]
         finally:
-            self._table.places.remove(place)
-            await place.stop()
+            await self._table.take(place)
 
     async def _story(self, plan: Plan, place: Place) -> list[str]:
         due = asyncio.Event()

@@ -29,6 +29,7 @@ _ROM_S = 60  # it is a Python program of its own, and the machine may be busy
 # Ctrl-C is a SIGINT for the Unix port, which raises where it stands, now and then with its heap locked: then it dies
 # or hangs. No chip does. So such a life is ended, and the next comes up at the prompt, as after a Ctrl-C that worked.
 _INTERRUPTED_S = 0.7
+_LOCKED = b"heap is locked"
 
 
 class Chip(TagProcess):
@@ -169,7 +170,7 @@ class Chip(TagProcess):
         await self._interpret(cause, raw)
 
     async def _interpret(self, cause: str, raw: bool) -> None:
-        self._line = Line(self._say_bytes)
+        self._line, self._said = Line(self._say_bytes), b""
         self._beside(".intr").write_text("-1")  # until MicroPython turns it on
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(_HERE / "launch.py"), "-X", f"heapsize={self._heap}", "-i"),
@@ -195,7 +196,8 @@ class Chip(TagProcess):
             self.pid = None
             self._line.close()
             self._line = self._process = None
-        if status == 0 or self._to_prompt or (self._interrupted and status != -signal.SIGKILL):
+        interrupted = self._interrupted or _LOCKED in self._said
+        if status == 0 or self._to_prompt or (interrupted and status != -signal.SIGKILL):
             # Ctrl-D at the prompt: a soft reset, which ends the Unix port. Or see _INTERRUPTED_S.
             self._to_prompt = status != 0
             self._beside(".reset").write_text("soft")

@@ -227,6 +227,12 @@ class Table:
         self.places.append(place)
         return place
 
+    async def take(self, place: Place) -> None:
+        """Take a board away; what its flash file holds stays."""
+        if place in self.places:
+            self.places.remove(place)
+            await place.stop()
+
     async def _start_broker(self, password: str, pair: tuple[str, str]) -> None:
         path = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
         registrations = sorted((self.folder / "registrations").glob("*.json"))

@@ -89,6 +89,7 @@ class Job:
             found = look(self.port)
         self._found = found
         self._note(found)
+        self.screen.say(self.port, f"{found['chip']} {found['mac']}: {found['what']}", found=found["what"])
         rows = self.report.rows()[::-1]
         self._history = [
             r for r in rows if r.get("mac") == found["mac"] and r["number"] != self.row["number"]
