@@ -125,8 +125,7 @@ class Chip(TagProcess):
 
     async def stop(self) -> None:
         """Cut the power, at once."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+        self._kill(self._process)
         if self._rom is not None and self._rom.returncode is None:
             self._rom.kill()
             await self._rom.wait()
@@ -191,7 +190,7 @@ class Chip(TagProcess):
             await asyncio.sleep(0)  # what it said last
         finally:
             if process.returncode is None:
-                process.kill()
+                self._kill(process)
                 await process.wait()
             self.pid = None
             self._line.close()
@@ -229,8 +228,15 @@ class Chip(TagProcess):
 
     def _end(self) -> None:
         self._again.set()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+        self._kill(self._process)
+
+    @staticmethod
+    def _kill(process: asyncio.subprocess.Process | None) -> None:
+        # Not process.kill(), which looks first whether it has ended: asyncio then learns of an end by nobody's hand
+        # (status 255), and the chip seems to have died of something that no chip dies of.
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
     def _interruptible(self) -> bool:
         try:
@@ -250,7 +256,7 @@ class Chip(TagProcess):
         self._interrupted = False
         if process is self._process and process.returncode is None and not self._reading():
             self._to_prompt = True
-            process.kill()
+            self._kill(process)
 
     def _reading(self) -> bool:
         """Whether the prompt reads: in the Unix port it, and nothing else, clears all local flags of the terminal."""

@@ -37,7 +37,7 @@ _EARLY_MS, _LATE_MS = 25, 90
 _IMPATIENT = "import at_socket\nat_socket.AtSocket.attach_ms = %d\nimport app\napp.run()\n"
 
 
-class _Quick:
+class QuickWires:
     """The modem's wires. A pulse of PWRKEY lasts as long in the modem's quicker time as in the tag's."""
 
     def __init__(self, modem: Modem) -> None:
@@ -114,7 +114,7 @@ class StoryRig:
             self.panel.on_output(self._output)
             self.panel.on_output(self._light)
             await self.modem.start()
-            self.panel.on_output(Wires(_Quick(self.modem)))
+            self.panel.on_output(Wires(QuickWires(self.modem)))
             yield self
             # A part that dies starts the tag anew, and the story goes on from flash: that must not pass for a success.
             starts = [line for line in self.story.console if "app: obereg" in line]

@@ -22,7 +22,7 @@ from sim.programs import Programs
 from tools.flasher.repl import Repl
 
 _RUN_S = 90
-_UP_S = 20
+_UP_S = 30
 _AT_ONCE = 6
 SITE = """
 [tag]
@@ -122,8 +122,16 @@ class Table:
         shutil.copytree(made / "registrations", self.folder / "registrations")
         return await self.board(**options)
 
+    async def ready(self) -> None:
+        """Wait until the first board has booted, which on a busy computer takes longer than a tool waits."""
+        chip = self.boards[0].chip
+        async with asyncio.timeout(_UP_S):
+            while not (chip.loader or chip.listens()):
+                await asyncio.sleep(0.02)
+
     async def python(self, code: str) -> str:
         """Run MicroPython at the first board's prompt; return what it printed."""
+        await self.ready()
 
         def run() -> str:
             with Repl(str(self.boards[0].link)) as prompt:
@@ -134,10 +142,7 @@ class Table:
     async def mpremote(self, *words: str) -> str:
         """Run mpremote itself at the first board's port; return what it printed."""
         # It asks once, and a chip that is booting does not hear it.
-        chip = self.boards[0].chip
-        async with asyncio.timeout(_UP_S):
-            while not (chip.loader or chip.listens()):
-                await asyncio.sleep(0.02)
+        await self.ready()
         program = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mpremote", "connect", str(self.boards[0].link), *words),
             stdout=asyncio.subprocess.PIPE,

@@ -38,6 +38,28 @@ def test_mpremote_works_at_a_board_that_esptool_has_burnt(at, tmp_path):
     at(story)
 
 
+def test_a_chip_whose_kind_is_not_understood_at_once_is_asked_again(at):
+    """As on a busy computer: esptool takes the answer to something else for the register it asked for."""
+
+    async def story(table: Table) -> None:
+        board = await table.board()
+        write, wrong = board._write, []
+
+        def confused(data: bytes) -> None:
+            # READ_REG's answer: direction, command, size, value.
+            at_byte = data.find(b"\xc0\x01\x0a")
+            if at_byte >= 0 and not wrong:
+                wrong.append(at_byte)
+                data = data[: at_byte + 5] + bytes(4) + data[at_byte + 9 :]
+            write(data)
+
+        board._write = confused
+        found = (await table.good("list", "--json")).facts()[0]
+        assert (found["what"], found["chip"], len(wrong)) == ("blank", "esp32s3", 1)
+
+    at(story)
+
+
 def test_what_the_tag_wrote_is_what_esptool_reads(at):
     async def story(table: Table) -> None:
         board = await table.tag()

@@ -3,10 +3,8 @@
 import functools
 import hashlib
 import json
-import os
 import shutil
 import stat
-from pathlib import Path
 
 import pytest
 
@@ -243,17 +241,6 @@ def test_no_board_and_no_site_file_say_what_to_do(at, tmp_path):
         table.site.unlink()
         done = await table.flash("burn", "--image", str(table.image))
         assert (done.status, "site.example.toml" in done.err) == (40, True), done
-
-    at(story)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
-def test_a_port_one_may_not_open_says_so(at):
-    async def story(table: Table) -> None:
-        board = await table.board()
-        Path(os.path.realpath(board.link)).chmod(0)
-        done = await table.flash("list")
-        assert (done.status, "may not open" in done.err) == (13, True), done
 
     at(story)
 

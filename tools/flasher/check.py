@@ -57,8 +57,9 @@ def check(
         found.part("settings", partial(_settings, tag, site, state["tag"]), "firmware")
         _body(tag, site, found, press_s)
         modem(tag, site, found, search_s)
-        wifi(tag, site, found)
+        # Before Wi-Fi: the receiver may be inside the modem, which is awake now.
         sky(tag, site, found, search_s)
+        wifi(tag, site, found)
     if found.first:
         raise found.first
     screen.say(port, f"all parts work: {', '.join(found.good)}", parts=found.good, ok=True)

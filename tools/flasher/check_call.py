@@ -9,7 +9,6 @@ from tools.flasher.site import Site
 # What the bearers say, in lower case: first match counts. The modem tells what is wrong with a certificate by number
 # (AT manual 12.2.3), MicroPython by mbedtls' words.
 _SIGNS = (
-    ("names another host and", "tls-name"),
     ("names another host", "tls-name"),
     ("does not match", "tls-name"),
     ("out of date", "tls-clock"),
@@ -20,23 +19,24 @@ _SIGNS = (
     ("certificate", "tls"),
     ("mbedtls", "tls"),
     ("no such host", "no-host"),
+    # getaddrinfo's, on the ESP32 and on the Unix port
+    ("-202", "no-host"),
+    ("addrinfo error", "no-host"),
 )
 
 
 def called(part: Part, site: Site, seen: dict[str, Any]) -> None:
     """Say that the broker was reached, or raise why not. A password that is refused is no fault of a part."""
     broker = site.config["broker"]
+    tls, name = broker.get("tls", True), broker.get("name") or broker["host"]
     for text in (seen["text"], seen["warning"] or ""):
         if text:
-            low = text.lower()
-            kind = next((kind for sign, kind in _SIGNS if sign in low), "broker")
-            raise FlashError(kind, text=text, host=broker["host"], name=broker.get("name") or broker["host"])
-    tls = broker.get("tls", True)
+            signs = (kind for sign, kind in _SIGNS if sign in text.lower())
+            kind = next((kind for kind in signs if tls or not kind.startswith("tls")), "broker")
+            raise FlashError(kind, text=text, host=broker["host"], name=name)
     how = "TLS with our CA" if tls else "no TLS (site.toml says so)"
-    knows = seen["connack"] == 0
+    known = seen["connack"] == 0
     words = (
-        "it knows this tag"
-        if knows
-        else ("it does not know this tag's password yet: import the registration before commissioning")
+        "it knows this tag" if known else "it refuses this tag's password until its registration is imported"
     )
-    part.ok(f"{how}, answered in {seen['ms']} ms; {words}", tls=tls, ms=seen["ms"], known=knows)
+    part.ok(f"{how}, answered in {seen['ms']} ms; {words}", tls=tls, ms=seen["ms"], known=known)

@@ -20,6 +20,8 @@ _LEAST_MV = 2800
 _SAG_MV = 400
 # A network's time and this computer's may differ by that.
 _UTC_S = 120
+# Below, LTE-M repeats what it says many times.
+_WEAK_DBM = -115
 
 # What the driver says of the SIM: first match counts.
 _SIM = (("no SIM card", "sim-missing"), ("PIN", "sim-pin"), ("PUK", "sim-puk"), ("SIM", "sim-bad"))
@@ -95,8 +97,14 @@ class _Lte:
                 raise FlashError("no-signal", seconds=search_s)
             self._why(seen["signal"], search_s, part)
         figures = {name: value for name, value in seen.items() if name != "stat"}
-        where = f"network {seen['network']}, band {seen['band']}, RSRP {seen['rsrp_dbm']} dBm"
-        part.ok(where + (", roaming" if seen["roaming"] else ""), **figures)
+        words = ["roaming" if seen["roaming"] else "at home"]
+        if "rsrp_dbm" in seen:
+            words += [f"network {seen['network']}", f"band {seen['band']}", f"RSRP {seen['rsrp_dbm']} dBm"]
+            if seen["rsrp_dbm"] < _WEAK_DBM:
+                words.append("which is weak: look at the antenna")
+        else:
+            words.append("the modem does not name its cell")
+        part.ok(", ".join(words), **figures)
 
     def _why(self, signal: int, search_s: int, part: Part) -> None:
         """It is heard and does not let us in: is it the APN? FlashError in any case."""

@@ -47,11 +47,11 @@ KINDS = {
     "image-unpinned": Kind(
         24,
         "the image's SHA-256 is not pinned: {sha256}",
-        'If you trust this file, write it into site.toml: [micropython] {chip} = {{version = "{version}", '
-        'sha256 = "{sha256}"}}',
+        "Download it a second time, from another place, and run sha256sum on both. If they agree, write below "
+        '[micropython] in site.toml: {chip} = {{version = "{version}", sha256 = "{sha256}"}}',
     ),
     "image-other": Kind(25, "the image is not the pinned one: it has SHA-256 {sha256}", "Download it again."),
-    "image-missing": Kind(26, "cannot get an image: {text}", "Give a file with --image FILE."),
+    "image-missing": Kind(26, "cannot get an image: {text}", "Download it and give it with --image FILE."),
     "no-micropython": Kind(27, "the board at {port} has no MicroPython", "Run: flash.py burn"),
     "old-micropython": Kind(
         28, "the board at {port} has MicroPython {version}", "1.27 is the oldest. Run: flash.py burn"

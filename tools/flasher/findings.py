@@ -61,8 +61,11 @@ class Findings:
         """
         missing = [need for need in needs if need not in self.good]
         if missing:
-            text = f"{name}: not tried: {', '.join(missing)}"
-            return self.screen.say(self.port, text, part=name, ok=False, needs=missing)
+            lacking = all(need in self.figures for need in missing)
+            if lacking:
+                self.figures[name] = None
+            text = f"{name}: not tried without {', '.join(missing)}"
+            return self.screen.say(self.port, text, part=name, ok=None if lacking else False, needs=missing)
         try:
             step(Part(name, self.port, self.screen, self.figures))
         except FlashError as problem:

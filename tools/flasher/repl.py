@@ -25,7 +25,7 @@ from tools.flasher.errors import FlashError
 
 _SCRIPTS = pathlib.Path(__file__).parent / "tag"
 _MARK = "\x1e"  # begins the line that holds a script's result; logs may come between
-_PROMPT_S = 4.0  # a chip boots in one; a computer has other things to do, too
+_PROMPT_S = 8.0  # a chip boots in one; a computer has other things to do, too
 _BLANK = b"invalid header: 0xffffffff"  # says the ROM of a chip without an interpreter, for ever
 _KNOCK_S = 0.25
 _RAW_S = 10.0
@@ -33,6 +33,7 @@ _LEAVE_S = 1.0
 # It shows what it did not understand on standard output, which is ours: lines of JSON, perhaps.
 vars(transport_serial)["print"] = lambda *_: None
 _CALL_S = 20.0
+_READ_S = 5.0  # for the two bytes that say whether raw paste is there: mpremote gives up behind it
 
 Lines = Callable[[str], None]
 
@@ -155,7 +156,7 @@ class Repl:
         while True:
             ports.probe(self.port)
             try:
-                return SerialTransport(self.port, baudrate=115200, timeout=2)
+                return SerialTransport(self.port, baudrate=115200, timeout=_READ_S)
             except TransportError:
                 # It does not say why; the probe will.
                 if time.monotonic() > end_s:

@@ -38,6 +38,9 @@ _SIGNS_OF_GONE = (
     "termios",
 )
 _SILENT = ("No serial data received", "Failed to connect", "Wrong boot mode", "Invalid head of packet")
+# It took a late answer to its greeting for the chip's kind. Nothing has been done to the chip by then.
+_TOO_EARLY = ("Failed to autodetect chip type",)
+_TRIES = 4
 
 baud = 460800
 _running: set[subprocess.Popen[str]] = set()
@@ -97,6 +100,16 @@ def _scaled(progress: Progress | None, size: int) -> Callable[[float], None]:
 def _esptool(
     port: str, words: list[str], deadline_s: float, percent: Callable[[float], None] | None = None
 ) -> str:
+    for _ in range(_TRIES - 1):
+        try:
+            return _once(port, words, deadline_s, percent)
+        except FlashError as error:
+            if not any(sign in error.text for sign in _TOO_EARLY):
+                raise
+    return _once(port, words, deadline_s, percent)
+
+
+def _once(port: str, words: list[str], deadline_s: float, percent: Callable[[float], None] | None) -> str:
     ports.probe(port)
     command = [sys.executable, "-m", "esptool", "--port", port, "--baud", str(baud), *words]
     # Not a terminal, so that lines come as lines.

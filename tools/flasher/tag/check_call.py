@@ -55,8 +55,6 @@ async def call_broker(bearer, host, port, limit_ms):
             said += data
         out["connack"] = said[3] if said[:2] == b"\x20\x02" else 255
         out["warning"] = stream.warning
-        stream.write(b"\xe0\x00")
-        await stream.drain(3000)
     except asyncio.TimeoutError:
         out["text"] = "no answer in time"
     except Exception as error:  # noqa: BLE001 - ModemError, WifiError, OSError, ValueError of TLS: the text tells
@@ -64,6 +62,10 @@ async def call_broker(bearer, host, port, limit_ms):
     finally:
         if stream:
             try:
+                # Goodbye, so that it does not wait for us; where it refuses us it has hung up already.
+                if out["connack"] == 0:
+                    stream.write(b"\xe0\x00")
+                    await stream.drain(3000)
                 await stream.close()
             except Exception:  # noqa: BLE001, S110 - the answer is there, or the reason is
                 pass
