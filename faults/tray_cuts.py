@@ -16,6 +16,7 @@ from faults.tray_hand import Ended, Event, Hand, OnFlash, on_flash
 from sim.cable.world import Place, Table
 from sim.common import SimError
 from tools.flasher.report import STEPS
+from tools.flasher.tray import STOPPED
 
 KINDS = ("cable", "power", "kill", "stop")
 # From here on a board may begin with what another one has after `install`: no identity yet.
@@ -72,12 +73,13 @@ class Cutter:
         before = STEPS[: STEPS.index(plan.step)][-1:]
 
         def on_event(event: Event) -> None:
-            if "how" in event and [event.get("step")] == before:
+            # A Ctrl-C while Python itself starts is Python's.
+            if "found" in event and not before or "how" in event and [event.get("step")] == before:
                 due.set()
 
         hand = Hand(self._table, on_event)
         hand.at[str(place.port)] = place
-        if not before:
+        if not before and plan.kind in ("cable", "power"):
             due.set()
         run = asyncio.create_task(hand.all())
         cut = asyncio.create_task(self._cut(plan, place, hand, due))
@@ -89,6 +91,8 @@ class Cutter:
         then = on_flash(place.flash)
         registered = self._registrations()
         wrong = self._after_cut(first, then, await self._table.answered())
+        if plan.kind == "stop" and first.status not in (0, STOPPED):
+            wrong.append(f"stopped by Ctrl-C it ends with {first.status}")
         await place.board.start()
         hand = Hand(self._table)
         hand.at[str(place.port)] = place
