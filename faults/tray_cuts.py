@@ -74,7 +74,7 @@ class Cutter:
 
         def on_event(event: Event) -> None:
             # A Ctrl-C while Python itself starts is Python's.
-            if "found" in event and not before or "how" in event and [event.get("step")] == before:
+            if ("found" in event and not before) or ("how" in event and [event.get("step")] == before):
                 due.set()
 
         hand = Hand(self._table, on_event)
