@@ -34,6 +34,7 @@ from tools.flasher.repl import Repl
 _BOARDS, _PORTS, _CUTS, _LONG_CUTS, _IDENTITIES = 10, 4, 20, 200, 1000
 _AWAY_S = 3.5  # how long a port must be away until the next board counts as new
 _PULL_S = 30.0
+_BUSY = ("no-answer", "esptool")
 Violation = dict[str, Any]
 
 
@@ -72,7 +73,7 @@ class Tray:
             await place.board.stop()
         rows = {row.get("mac"): row for row in self._rows()}
         wrong = self._judge(ended.status, rows, dead, pulled)
-        wrong += await self._mend(dead, pulled)
+        wrong += await self._mend([each for each in self._boards if not on_flash(each.flash).service])
         await self._take_away()
         return wrong
 
@@ -81,8 +82,10 @@ class Tray:
         by_mac = {_mac(place): place for place in self._boards}
         good = [place for mac, place in by_mac.items() if rows.get(mac, {}).get("result") == "in service"]
         marked = [place for place in self._boards if on_flash(place.flash).service]
-        expected = [place for place in self._boards if place not in (dead, pulled)]
-        self.figures = {"in_service": len(good), "refused": len(rows) - len(good)}
+        # A machine that is too busy for a cable: its cure is to repeat, which is done with the mended ones.
+        busy = {place for mac, place in by_mac.items() if rows.get(mac, {}).get("error") in _BUSY}
+        expected = [place for place in self._boards if place not in (dead, pulled, *busy)]
+        self.figures = {"in_service": len(good), "refused": len(self._boards) - len(good), "busy": len(busy)}
         # One that was pulled after its last step is in service, and says so.
         if set(good) - {pulled} != set(expected) or set(marked) - {pulled} != set(expected):
             refused = [
@@ -91,27 +94,33 @@ class Tray:
             wrong.append(f"{len(good)} of {len(expected)} are in service, {len(marked)} marked: {refused}")
         told = {place: rows.get(_mac(place), {}).get("error") for place in (dead, pulled)}
         self.figures["words"] = [KINDS[kind].text for kind in told.values() if kind]
-        if told[dead] != "modem-mute":
+        if told[dead] not in ("modem-mute", *(_BUSY if dead in busy else ())):
             wrong.append(f"the dead modem is told as {told[dead]}")
-        if pulled not in good and told[pulled] != "port-gone" and _mac(pulled) in rows:
+        if pulled not in good and told[pulled] not in ("port-gone", *_BUSY):
             wrong.append(f"the pulled cable is told as {told[pulled]}")
-        if status not in {KINDS[kind].status for kind in ("modem-mute", "port-gone")}:
+        if status not in {KINDS[kind].status for kind in ("modem-mute", "port-gone", *_BUSY)}:
             wrong.append(f"the tray ended with status {status}")
         return wrong
 
-    async def _mend(self, dead: Place, pulled: Place) -> list[str]:
-        """Put the two at the first ports, the modem's wire mended."""
-        before = {place: on_flash(place.flash).identity for place in (dead, pulled)}
-        dead.break_modem(False)
-        hand = Hand(self._table)
-        for place in (dead, pulled):
-            await place.board.start()
-            hand.at[str(place.port)] = place
-        ended = await hand.all()
-        self.texts["tray mended"] = ended.said.encode()
-        wrong = [] if ended.status == 0 else [f"mended, they end with {ended.status}: {ended.last('text')}"]
-        for place in (dead, pulled):
-            await place.board.stop()
+    async def _mend(self, refused: list[Place]) -> list[str]:
+        """Put those that were refused back, one at each port at a time, the modem's wire mended."""
+        before = {place: on_flash(place.flash).identity for place in refused}
+        wrong, waiting = [], list(refused)
+        while waiting:
+            hand = Hand(self._table)
+            for place in list(waiting):
+                if str(place.port) not in hand.at:
+                    waiting.remove(place)
+                    place.break_modem(False)
+                    await place.board.start()
+                    hand.at[str(place.port)] = place
+            ended = await hand.all()
+            self.texts[f"tray mended, {len(waiting)} left"] = ended.said.encode()
+            if ended.status:
+                wrong.append(f"mended, they end with {ended.status}: {ended.last('text')}")
+            for place in hand.at.values():
+                await place.board.stop()
+        for place in refused:
             found = on_flash(place.flash)
             if not found.service:
                 wrong.append("a mended board is not in service")
