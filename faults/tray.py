@@ -238,7 +238,7 @@ async def campaign(
 
             await asyncio.gather(*(one(plan) for plan in plans(list(range(seed, seed + count)))))
             runs, keys, texts = runs + count, keys + cutter.keys, {**texts, **cutter.texts}
-            figures |= {"cuts": count, "third_runs": cutter.again}
+            figures |= {"cuts": cutter.cut, "third_runs": cutter.again}
         if arguments.only in (None, "identities"):
             note(seed, await identities(table, _IDENTITIES, installed))
             figures["identities"] = _IDENTITIES

@@ -50,7 +50,8 @@ class Cutter:
 
     def __init__(self, table: Table, usual_s: dict[str, float], installed: str) -> None:
         self._table, self._usual_s, self._installed = table, usual_s, installed
-        self.again = 0  # cuts that wanted a third run
+        self.cut = 0  # that came to their step
+        self.again = 0  # that wanted a third run
         self.texts: dict[str, bytes] = {}
         self.keys: list[bytes] = []
 
@@ -70,7 +71,7 @@ class Cutter:
 
     async def _story(self, plan: Plan, place: Place) -> list[str]:
         due = asyncio.Event()
-        before = STEPS[: STEPS.index(plan.step)][-1:]
+        before = list(STEPS[: STEPS.index(plan.step)][-1:])
 
         def on_event(event: Event) -> None:
             # A Ctrl-C while Python itself starts is Python's.
@@ -114,6 +115,7 @@ class Cutter:
 
     async def _cut(self, plan: Plan, place: Place, hand: Hand, due: asyncio.Event) -> None:
         await due.wait()
+        self.cut += 1
         usual_s = self._usual_s[plan.step] + (_LOOK_S if plan.step == STEPS[0] else 0.0)
         await asyncio.sleep(plan.share * usual_s)
         if plan.kind == "cable":
