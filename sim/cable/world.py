@@ -29,7 +29,7 @@ from sim.panel import Panel
 from sim.programs import Programs
 from sim.sky import Sky
 
-SPEED = 20.0
+SPEED = 10.0  # at 20 a busy computer is too slow for the payload of a certificate
 APN = "obereg"
 _UP_S = 20.0
 # The prompt and its scripts lie beside the whole firmware, its modem and TLS: 184 KB is the least that does.
