@@ -222,7 +222,7 @@ async def campaign(
             note(seed, await tray.run())
             keys, texts, figures["tray"], runs = keys + tray.keys, {**texts, **tray.texts}, tray.figures, 10
             print(f"tray: {progress.seconds:.0f} s: ten boards: {tray.figures}", file=sys.stderr, flush=True)
-        usual_s, installed, _ = await reference(table)
+        usual_s, installed = ({}, "") if arguments.only == "tray" else await reference(table)
         if arguments.only in (None, "cuts"):
             count = arguments.count or (_LONG_CUTS if arguments.long else _CUTS)
             cutter = Cutter(table, usual_s, installed)

@@ -10,7 +10,7 @@ import json
 import random
 import shutil
 import signal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from faults.tray_hand import Ended, Event, Hand, OnFlash, on_flash
 from sim.cable.world import Place, Table
@@ -154,8 +154,8 @@ def _after_all(runs: list[Ended], then: OnFlash, now: OnFlash) -> list[str]:
     return wrong
 
 
-async def reference(table: Table) -> tuple[dict[str, float], str, dict[str, Any]]:
-    """Take one board through `all`; return what each step took, a flash as `install` leaves it, and its row."""
+async def reference(table: Table) -> tuple[dict[str, float], str]:
+    """Take one board through `all`; return what each step took, and a flash as `install` leaves it."""
     place = await table.place("whole")
     kept = table.folder / "installed.flash"
 
@@ -179,4 +179,4 @@ async def reference(table: Table) -> tuple[dict[str, float], str, dict[str, Any]
         for row in json.loads((table.folder / "tray" / "tray.json").read_text())
         if row["result"] == "in service"
     ]
-    return {step: took["s"] for step, took in row["steps"].items()}, str(kept), row
+    return {step: took["s"] for step, took in row["steps"].items()}, str(kept)
