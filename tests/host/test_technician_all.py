@@ -30,9 +30,12 @@ def played(tmp_path_factory):
             cutter = Cutter(table, {"commission": 4.0}, "")
             hand = Hand(table)
             hand.at[str(whole.port)] = whole
+
+            async def twice() -> list:
+                return [await hand.all("--label", "pdf"), await hand.all()]
+
             plan = Plan(0, "commission", "cable", 0.5)
-            first, wrong = await asyncio.gather(hand.all("--label", "pdf"), cutter.run(plan))
-            again = await hand.all()
+            (first, again), wrong = await asyncio.gather(twice(), cutter.run(plan))
             await whole.board.stop()
             return {
                 "first": first,

@@ -263,6 +263,18 @@ def test_a_board_is_new_when_its_port_was_away_long_enough(tmp_path, monkeypatch
     assert not place.new()
 
 
+def test_a_fault_of_our_own_at_one_board_is_no_success(tmp_path, monkeypatch, capsys):
+    def look(_port: str) -> None:
+        raise ZeroDivisionError("nobody expected that")
+
+    monkeypatch.setattr("tools.flasher.whole.look", look)
+    place, report = _site(tmp_path, ""), Report(tmp_path / "tray")
+    status = tray.run(["/dev/null"], None, place, Screen(True), report, Options())
+    assert status == KINDS["tag-failed"].status
+    assert "ZeroDivisionError: nobody expected that" in capsys.readouterr().out
+    assert [row["result"] for row in report.rows()] == [UNFINISHED]
+
+
 def test_all_without_a_board_says_so_and_a_tray_waits(tmp_path, monkeypatch):
     place, screen, report = _site(tmp_path, ""), Screen(True), Report(tmp_path / "tray")
     monkeypatch.setattr(ports.list_ports, "comports", list)

@@ -127,6 +127,8 @@ class _Tray:
             error = job.run()
         except FlashError as problem:  # the report itself
             error = problem
+        except Exception as problem:  # noqa: BLE001 - the other boards go on, and nobody takes this one for done
+            error = FlashError("tag-failed", text=f"{type(problem).__name__}: {problem}")
         with self._lock:
             self.errors.append(error)
             if job.already:
