@@ -174,9 +174,6 @@ async def reference(table: Table) -> tuple[dict[str, float], str]:
     await place.board.stop()
     if ended.status:
         raise RuntimeError(f"a board that nobody cuts is refused: {ended.last('text')}")
-    (row,) = [
-        row
-        for row in json.loads((table.folder / "tray" / "tray.json").read_text())
-        if row["result"] == "in service"
-    ]
+    rows = json.loads((table.folder / "tray" / "tray.json").read_text())
+    (row,) = [row for row in rows if row["result"] == "in service" and row["port"] == str(place.port)]
     return {step: took["s"] for step, took in row["steps"].items()}, str(kept)
