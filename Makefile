@@ -8,7 +8,7 @@ ROBUST := build/bench/umqtt/robust.py
 STUBS := build/stubs/.ready
 ARGS ?=
 
-.PHONY: help demo test simulate faults faults-long fuzz-host bench check size format pins clean
+.PHONY: help demo test simulate faults faults-long fuzz-host table tray tray-long bench check size format pins clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,15 @@ fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, whe
 	    --target build/fuzz -r requirements-fuzz.txt || true
 	@$(PY) -m faults.coverage $(ARGS)
 
+table: $(READY) $(UMQTT)  ## a technician's table in the simulator: a board on a cable, broker, desk (docs/technician.md)
+	@$(PY) -m sim table $(ARGS)
+
+tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 6 minutes)
+	$(PY) -m faults.tray $(ARGS)
+
+tray-long: $(READY) $(UMQTT)  ## the same with 200 cuts
+	$(PY) -m faults.tray --long $(ARGS)
+
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -59,6 +68,7 @@ check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware 
 
 bench: $(READY) $(UMQTT) $(ROBUST)  ## side by side with a plain firmware on umqtt.robust (ARGS="--count 8")
 	@$(PY) -m bench $(ARGS)
+	@$(PY) -m bench.install
 
 size: $(READY)  ## bytes of .mpy per firmware module against the budget
 	@$(PY) -m tools.size

@@ -20,10 +20,11 @@ CUTS: Table = {
     "the alert is in RAM only": ("outbox", "self.journal.put(\n", "(lambda *_: None)(\n"),
     "what was settled before its record": (
         "tag",
-        "                signal = self._step(opened, life.EVENTS[ack.level])\n",
-        "                self.outbox.settle(entry) if entry else None\n"
-        "                entry = None\n"
-        "                signal = self._step(opened, life.EVENTS[ack.level])\n",
+        '        signal = self._step(said, event) if event else ""\n',
+        "        if entry and event:\n"
+        "            self.outbox.settle(entry)\n"
+        "            entry = None\n"
+        '        signal = self._step(said, event) if event else ""\n',
     ),
     "an ack's level is not kept": (
         "tag",
@@ -97,7 +98,7 @@ DAMAGE: Table = {
     ),
     "an epoch that is lost ends it": (
         "counters",
-        "                self.regenerated = True\n",
+        "                self.epoch = 1 << 31 | random_bits(31)\n",
         "                raise ValueError\n",
     ),
     "a damaged entry of the outbox ends it": (

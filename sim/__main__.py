@@ -17,6 +17,7 @@ PARTS = {
     "modem": "a SIM7080G on a PTY: LTE-M, sockets to real hosts, GNSS, faults",
     "sky": "a GNSS receiver on a PTY, from a recording",
     "broker": "an MQTT broker with passwords and Obereg's access list",
+    "table": "a technician's table: boards on cables, with all they need to be put into service",
     "air": "the way between tag and broker: delay, refusal, silence",
 }
 EPILOG = """\

@@ -44,9 +44,17 @@ class Passwords(BaseAuthPlugin):
     @dataclass
     class Config:
         users: dict[str, str] = field(default_factory=dict)
+        file: str = ""
 
     async def authenticate(self, *, session: Session) -> bool | None:
-        expected = self.config.users.get(session.username) if session.username else None
+        users = self.config.users
+        if self.config.file:
+            # Each time anew, so that a tag that is registered meanwhile is known.
+            try:
+                users = read_users(self.config.file)
+            except BrokerError:
+                return False
+        expected = users.get(session.username) if session.username else None
         # Compared even for an unknown user; and an absent password must not equal an absent user.
         same = hmac.compare_digest((session.password or "").encode(), (expected or "").encode())
         return bool(expected) and bool(session.password) and same
@@ -135,17 +143,26 @@ class Sessions(BasePlugin[BaseContext]):
 
 class Broker:
     """
-    The broker. users: name to password. tls: (certificate, key) as paths of PEM files, or None.
+    The broker. users: name to password, or a file of them that is read at each connect. tls: (certificate, key) as
+    paths of PEM files, or None.
 
     address: (host, port) after start(). connections: how many were accepted.
     """
 
     def __init__(
-        self, host: str, port: int, users: Mapping[str, str], tls: tuple[str, str] | None = None
+        self,
+        host: str,
+        port: int,
+        users: Mapping[str, str] | pathlib.Path,
+        tls: tuple[str, str] | None = None,
     ) -> None:
         self.address = (host, port)
         self.connections = 0
-        self._users = dict(users)
+        if isinstance(users, pathlib.Path):
+            read_users(users)
+            self._users: dict[str, Any] = {"file": str(users)}
+        else:
+            self._users = {"users": dict(users)}
         self._tls = tls
         self._amqtt: amqtt.broker.Broker | None = None
         self._server: asyncio.Server | None = None
@@ -165,7 +182,7 @@ class Broker:
         config = {
             "listeners": {"default": {"type": "external"}, _LISTENER: {"type": "external"}},
             "plugins": {
-                f"{__name__}.Passwords": {"users": self._users},
+                f"{__name__}.Passwords": self._users,
                 f"{__name__}.AccessList": {},
                 f"{__name__}.Sessions": {"broker": self},
             },
@@ -260,7 +277,7 @@ async def run(arguments: argparse.Namespace) -> None:
     if bool(arguments.cert) != bool(arguments.key):
         raise BrokerError("--cert and --key belong together")
     tls = (arguments.cert, arguments.key) if arguments.cert else None
-    broker = Broker(*parse_address(arguments.listen), read_users(arguments.users), tls)
+    broker = Broker(*parse_address(arguments.listen), pathlib.Path(arguments.users), tls)
     await broker.start()
     print(f"broker at {broker.address[0]}:{broker.address[1]}{' with TLS' if tls else ''}", flush=True)
     try:

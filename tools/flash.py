@@ -1,6 +1,9 @@
 """
 Put tags into service, step by step:
 
+  python -m tools.flash all            # everything, from a blank board to a tag in service
+  python -m tools.flash all --tray     # the same, board after board
+
   python -m tools.flash list           # what is at the ports
   python -m tools.flash burn           # MicroPython onto the chip
   python -m tools.flash install        # the firmware; only what changed is sent
@@ -20,7 +23,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tools.flasher import ports, rom
+from tools.flasher import ports, rom, tray
 from tools.flasher.burn import burn
 from tools.flasher.check import PRESS_S as CHECK_S
 from tools.flasher.check import SEARCH_S, check
@@ -31,10 +34,20 @@ from tools.flasher.label import label
 from tools.flasher.look import look, read, silence, wipe
 from tools.flasher.provision import provision
 from tools.flasher.repl import Repl
+from tools.flasher.report import Report
 from tools.flasher.show import Screen
 from tools.flasher.site import Site, load
+from tools.flasher.whole import Options
 
 STOPPED = 130
+
+
+def do_all(arguments: argparse.Namespace, screen: Screen) -> int:
+    """the whole sequence, resumed where it stopped; a report of the tray"""
+    site = _site(arguments)
+    report = Report(arguments.report or site.path.parent / "tray")
+    options = Options(arguments.image, arguments.seconds, arguments.label)
+    return tray.run(arguments.port, arguments.tray, site, screen, report, options)
 
 
 def do_list(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
@@ -126,6 +139,25 @@ def _press(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=int, default=PRESS_S, metavar="N", help=text)
 
 
+def _all(parser: argparse.ArgumentParser) -> None:
+    _image(parser)
+    _press(parser)
+    parser.add_argument(
+        "--tray",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="N",
+        help="wait for the next board at each port, until N have been worked at (default: until Ctrl-C)",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FOLDER",
+        help="tray.csv, tray.json, labels/ (default: tray, beside the site file)",
+    )
+    parser.add_argument("--label", choices=("svg", "pdf"), default="svg", help="default: svg")
+
+
 def _parts(parser: argparse.ArgumentParser) -> None:
     text = "how long to wait for the press of the button (default: %(default)s)"
     parser.add_argument("--seconds", type=int, default=CHECK_S, metavar="N", help=text)
@@ -159,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m tools.flash", description=__doc__, formatter_class=form)
     names = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for name, (command, options) in COMMANDS.items():
+    rows: list[tuple[str, Any, Callable[[argparse.ArgumentParser], None]]] = [("all", do_all, _all)]
+    for name, command, options in rows + [(name, *row) for name, row in COMMANDS.items()]:
         text = command.__doc__ or ""
         sub = names.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         sub.add_argument(
@@ -193,9 +226,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command at its ports; return 0, 2 (asked wrongly), or the status of what went wrong first."""
     arguments: Any = _parser().parse_args(argv)
     rom.baud = arguments.baud
-    command, _ = COMMANDS[arguments.command]
     with Screen(arguments.json) as screen:
         try:
+            if arguments.command == "all":
+                return do_all(arguments, screen)
+            command, _ = COMMANDS[arguments.command]
             if arguments.command == "label" and arguments.tag:
                 return _one(command, "", arguments, screen)
             found = ports.find(arguments.port)

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import pathlib
 import re
+from collections.abc import Coroutine
 from typing import Any
 
 from sim.cable.chip import Chip
@@ -25,14 +26,25 @@ _SYNC = b"\xc0\x00\x08\x24\x00"
 
 
 class CableBoard:
-    """`chip`: the chip behind the cable. `options`: those of Chip (panel, gnss, modem, boot_ms ...)."""
+    """
+    `chip`: the chip behind the cable. warm: its loader's program runs from the start, which a busy machine needs.
+    `options`: those of Chip (panel, gnss, modem, boot_ms ...).
+    """
 
     def __init__(
-        self, link: str | pathlib.Path, flash: str | pathlib.Path, board: str, **options: Any
+        self,
+        link: str | pathlib.Path,
+        flash: str | pathlib.Path,
+        board: str,
+        warm: bool = False,
+        **options: Any,
     ) -> None:
         self.link = pathlib.Path(link)
         self.chip = Chip(flash, board, self._write, **options)
-        self.passed = 0  # bytes that came over the cable to the board
+        self.passed = self.said = 0  # bytes that came over the cable to the board, and from it
+        self.turns = 0  # how often the computer spoke again after the board had: round trips
+        self._spoke = False  # the board, last
+        self._warm = warm
         self._line: Line | None = None
         self._loader: asyncio.StreamWriter | None = None
         self._joining = False  # the loader is being started
@@ -42,6 +54,8 @@ class CableBoard:
     async def start(self) -> None:
         """Switch the power on and put the cable in."""
         await self.chip.start()
+        if self._warm:
+            self._spawn(self._warm_up())
         self.plug()
 
     async def stop(self) -> None:
@@ -71,10 +85,14 @@ class CableBoard:
 
     def _write(self, data: bytes) -> None:
         if self._line is not None:
+            self.said += len(data)
+            self._spoke = True
             self._line.write(data)
 
     def _read(self, data: bytes) -> None:
         self.passed += len(data)
+        self.turns += self._spoke
+        self._spoke = False
         if self.chip.loader and _TERMINAL.fullmatch(data):
             self._leave()
             self.chip.reset()
@@ -82,15 +100,23 @@ class CableBoard:
         elif self._loader is not None:
             self._loader.write(data)
         elif self._joining:
+            # A chip that is starting hears nothing; of many SYNCs it answers the last.
             self._early += data
+            del self._early[: max(0, self._early.rfind(_SYNC))]
         elif _SYNC in data:
             self._joining = self.chip.loader = True
-            self._early[:] = data[data.find(_SYNC) :]
-            task = asyncio.create_task(self._load())
-            self._loading.add(task)
-            task.add_done_callback(self._loading.discard)
+            self._early[:] = data[data.rfind(_SYNC) :]
+            self._spawn(self._load())
         elif not self.chip.loader:
             self.chip.type(data)
+
+    def _spawn(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+
+    async def _warm_up(self) -> None:
+        await self.chip.warm()
 
     async def _load(self) -> None:
         try:

@@ -29,6 +29,7 @@ _ROM_S = 60  # it is a Python program of its own, and the machine may be busy
 # Ctrl-C is a SIGINT for the Unix port, which raises where it stands, now and then with its heap locked: then it dies
 # or hangs. No chip does. So such a life is ended, and the next comes up at the prompt, as after a Ctrl-C that worked.
 _INTERRUPTED_S = 0.7
+_LOCKED = b"heap is locked"
 
 
 class Chip(TagProcess):
@@ -55,6 +56,7 @@ class Chip(TagProcess):
         self._again = asyncio.Event()
         self._rom: asyncio.subprocess.Process | None = None
         self._rom_port = 0
+        self._warming = asyncio.Lock()
         self._interrupted = False
         self._to_prompt = False
         self._cr = False
@@ -94,21 +96,26 @@ class Chip(TagProcess):
         """Reset into the ROM loader; return the TCP port where it listens."""
         self.loader, self._raw = True, False
         self._end()
-        if self._rom is None or self._rom.returncode is not None:
-            rom = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sim.cable.rom", "--chip", self.chip, "--flash", str(self.flash)),
-                *("--mac", bytes(self.mac()).hex()),
-                stdout=asyncio.subprocess.PIPE,
-                cwd=ROOT,
-            )
-            try:
-                if rom.stdout is None:
-                    raise TagError("the ROM loader has no output")
-                self._rom_port = int(await asyncio.wait_for(rom.stdout.readline(), _ROM_S))
-                self._rom = rom
-            finally:
-                if self._rom is not rom:
-                    rom.kill()
+        return await self.warm()
+
+    async def warm(self) -> int:
+        """Have the ROM loader's program run, so that it answers at once; return its TCP port."""
+        async with self._warming:
+            if self._rom is None or self._rom.returncode is not None:
+                rom = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "sim.cable.rom", "--chip", self.chip, "--flash", str(self.flash)),
+                    *("--mac", bytes(self.mac()).hex()),
+                    stdout=asyncio.subprocess.PIPE,
+                    cwd=ROOT,
+                )
+                try:
+                    if rom.stdout is None:
+                        raise TagError("the ROM loader has no output")
+                    self._rom_port = int(await asyncio.wait_for(rom.stdout.readline(), _ROM_S))
+                    self._rom = rom
+                finally:
+                    if self._rom is not rom:
+                        rom.kill()
         return self._rom_port
 
     def mac(self) -> list[int]:
@@ -162,7 +169,7 @@ class Chip(TagProcess):
         await self._interpret(cause, raw)
 
     async def _interpret(self, cause: str, raw: bool) -> None:
-        self._line = Line(self._say_bytes)
+        self._line, self._said = Line(self._say_bytes), b""
         self._beside(".intr").write_text("-1")  # until MicroPython turns it on
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(_HERE / "launch.py"), "-X", f"heapsize={self._heap}", "-i"),
@@ -188,7 +195,8 @@ class Chip(TagProcess):
             self.pid = None
             self._line.close()
             self._line = self._process = None
-        if status == 0 or self._to_prompt or (self._interrupted and status != -signal.SIGKILL):
+        interrupted = self._interrupted or _LOCKED in self._said
+        if status == 0 or self._to_prompt or (interrupted and status != -signal.SIGKILL):
             # Ctrl-D at the prompt: a soft reset, which ends the Unix port. Or see _INTERRUPTED_S.
             self._to_prompt = status != 0
             self._beside(".reset").write_text("soft")

@@ -105,11 +105,13 @@ time.load()
 
 import esp32
 import machine
-import network
-import socket
 
 import simflash
 import simpanel
+
+if simhost.wiring["wifi"]:
+    import network
+    import socket
 
 
 class Partition(simflash.Flash):

@@ -13,6 +13,7 @@ from tools.flasher.show import Screen
 from tools.flasher.site import Site
 
 PRESS_S = 90
+_AWAKE = "I app: obereg"
 # What the tag's log says, and what the technician reads. In the order of the path.
 _STEPS = {
     "* latched": "pressed",
@@ -48,11 +49,18 @@ def commission(port: str, site: Site, screen: Screen, press_s: int = PRESS_S) ->
             raise FlashError("not-installed", port=port)
         if not state["tag"]:
             raise FlashError("not-provisioned", port=port)
-        screen.say(port, "press the button now, for a second", step="press")
+        if not state["service"]:
+            # What a test that was cut has left would be answered, too, without a press.
+            tag.call("forget")
+        # The whole firmware is about to run beside the prompt: it needs the memory.
+        tag.soft_reset()
 
         def on_line(line: str) -> None:
             text = line.split(" ", 1)[-1]
-            if text in _STEPS:
+            if text.startswith(_AWAKE):
+                # Not before: a finger that is quicker than the firmware would be missed.
+                screen.say(port, "press the button now, for a second", step="press")
+            elif text in _STEPS:
                 screen.say(port, _STEPS[text], step=text[2:])
 
         seen = tag.call("commission", press_s, _FINAL, deadline_s=press_s + 30, on_line=on_line)

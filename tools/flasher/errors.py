@@ -234,6 +234,16 @@ KINDS = {
         "Renew it. If it is right: set this computer's clock, run: flash.py install, then repeat.",
     ),
     "no-host": Kind(87, "there is no host {host} (DNS)", "Mend `host` in site.toml."),
+    # the tray
+    "import": Kind(
+        110, "the desk did not take the registration: {text}", "Mend `import` under [desk] in site.toml."
+    ),
+    "report": Kind(
+        111,
+        "the tray report {path}: {text}",
+        "Repeat with another folder (--report), or move the damaged file away.",
+    ),
+    "stopped": Kind(112, "stopped at this computer", "Repeat the command: it goes on."),
 }
 
 

@@ -39,16 +39,13 @@ def provision(port: str, site: Site, screen: Screen, new: bool = False) -> str:
             raise FlashError("not-installed", port=port)
         _settings(tag, site)
         fresh = None if state["tag"] and not new else tags.new_identity()
-        nonce = secrets.token_bytes(16)
-        said = tag.call("identity", _records(fresh) if fresh else {}, nonce.hex())
-        if said is None and fresh is None:
+        known = identify(tag, fresh)
+        if known is None and fresh is None:
             # The stores hold something that is damaged on both sides: there is no identity to keep.
             fresh = tags.new_identity()
-            said = tag.call("identity", _records(fresh), nonce.hex())
-        if said is None or not said["same"]:
+            known = identify(tag, fresh)
+        if known is None:
             raise FlashError("not-written", what="the identity")
-    known = {name: said[name] for name in ("tag", "generation", "up", "down", "broker")}
-    _prove(fresh, known, said["proof"], nonce)
     registration = tags.parse_registration({"obereg": 1, **known})
     path = write_registration(site.registrations, registration)
     kept = "new identity" if fresh else "its identity is kept"
@@ -59,6 +56,23 @@ def provision(port: str, site: Site, screen: Screen, new: bool = False) -> str:
         registration=str(path),
     )
     return registration.tag
+
+
+def identify(tag: Repl, fresh: dict[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Give the tag the identity `fresh`, or, None, let it keep its own; have the key proved. Return what is registered.
+
+    None: it has none. FlashError: not-written, key-wrong.
+    """
+    nonce = secrets.token_bytes(16)
+    said = tag.call("identity", _records(fresh) if fresh else {}, nonce.hex())
+    if said is None:
+        return None
+    if not said["same"]:
+        raise FlashError("not-written", what="the identity")
+    known = {name: said[name] for name in ("tag", "generation", "up", "down", "broker")}
+    _prove(fresh, known, said["proof"], nonce)
+    return known
 
 
 def _settings(tag: Repl, site: Site) -> None:
@@ -97,12 +111,19 @@ def _prove(fresh: dict[str, Any] | None, known: dict[str, Any], proof: str, nonc
 
 
 def write_registration(folder: pathlib.Path, registration: tags.Registration) -> pathlib.Path:
-    """Write TAG.json into `folder`, mode 0600, whole or not at all. FlashError: file."""
+    """
+    Write TAG.json into `folder`, mode 0600, whole or not at all. One that is there and the same is left as it is.
+
+    FlashError: file.
+    """
     path = folder / f"{registration.tag}.json"
+    text = tags.registration_json(registration) + "\n"
     try:
+        if path.exists() and path.stat().st_mode & 0o77 == 0 and path.read_text() == text:
+            return path
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:
-            file.write(tags.registration_json(registration) + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, path)  # NamedTemporaryFile makes it 0600

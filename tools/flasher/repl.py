@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import serial
+from mpremote import transport_serial
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
@@ -29,6 +30,8 @@ _BLANK = b"invalid header: 0xffffffff"  # says the ROM of a chip without an inte
 _KNOCK_S = 0.25
 _RAW_S = 10.0
 _LEAVE_S = 1.0
+# It shows what it did not understand on standard output, which is ours: lines of JSON, perhaps.
+vars(transport_serial)["print"] = lambda *_: None
 _CALL_S = 20.0
 _READ_S = 5.0  # for the two bytes that say whether raw paste is there: mpremote gives up behind it
 

@@ -40,11 +40,18 @@ _SIGNS_OF_GONE = (
 _SILENT = ("No serial data received", "Failed to connect", "Wrong boot mode", "Invalid head of packet")
 
 baud = 460800
+_running: set[subprocess.Popen[str]] = set()
 
 
 def identify(port: str) -> tuple[str, str]:
     """Return (chip, MAC). FlashError: port-*, no-answer."""
-    text = _esptool(port, ["chip-id"], _CONNECT_S)
+    try:
+        text = _esptool(port, ["chip-id"], _CONNECT_S)
+    except FlashError as error:
+        if error.kind != "esptool":
+            raise
+        # A board that was plugged in a moment ago may still be talking.
+        text = _esptool(port, ["chip-id"], _CONNECT_S)
     chip, mac = _CHIP.search(text), _MAC.search(text)
     if not chip or not mac:
         raise FlashError("no-answer", port=port)
@@ -77,6 +84,12 @@ def erase(port: str, offset: int, size: int) -> None:
     _esptool(port, ["erase-region", hex(offset), hex(size)], _CONNECT_S + size / _BYTES_PER_S)
 
 
+def stop() -> None:
+    """End every esptool that runs: nobody waits for it any more."""
+    for program in list(_running):
+        program.kill()
+
+
 def _scaled(progress: Progress | None, size: int) -> Callable[[float], None]:
     return lambda percent: progress(int(size * percent / 100), size) if progress else None
 
@@ -97,6 +110,7 @@ def _esptool(
         env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
     ) as program:
         ended = threading.Event()
+        _running.add(program)
         threading.Thread(target=_watch, args=(program, port, deadline_s, ended), daemon=True).start()
         said = []
         try:
@@ -108,6 +122,7 @@ def _esptool(
             status = program.wait()
         finally:
             ended.set()
+            _running.discard(program)
             program.kill()  # nothing happens where it has ended
     text = "".join(said)
     if status:

@@ -1,6 +1,8 @@
 """What the technician sees: steps and progress bars (Rich), or JSON for a script."""
 
 import json
+import os
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -12,16 +14,22 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from tools.flasher.errors import FlashError
 
+_LOOK_S = 0.2
+
 
 class Screen:
     """
     Shared by all ports that are worked at. `as_json`: one JSON object per event on standard output, nothing else.
 
-    Whoever calls must never hand over a key: what goes in here is shown and logged.
+    Whoever calls must never hand over a key: what goes in here is shown and logged. `answers`: what the technician
+    said, [question, answer] per port. `stopped`: set it, and nobody waits for an answer any more.
     """
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
+        self.answers: dict[str, list[list[str]]] = {}
+        self.stopped = threading.Event()
+        self._typed = b""
         self._lock = threading.Lock()
         self._questions = threading.Lock()
         self._console = Console(highlight=False, soft_wrap=True)
@@ -78,13 +86,36 @@ class Screen:
         """
         Ask the technician; one question at a time, whatever port it comes from. No answer means no.
 
-        `first`: what the question is about, done when it is this one's turn.
+        `first`: what the question is about, done when it is this one's turn. FlashError: stopped.
         """
         with self._questions:
             if first:
                 first()
             self.say(port, f"{question} [y/n]", question=question)
-            return sys.stdin.readline().strip().lower() in ("y", "yes")
+            yes = self._line().strip().lower() in ("y", "yes")
+            self.answers.setdefault(port, []).append([question, "yes" if yes else "no"])
+            return yes
+
+    def wait(self, port: str, what: str) -> bool:
+        """Ask the technician to do something and to press Enter. False: there is nobody. FlashError: stopped."""
+        with self._questions:
+            self.say(port, f"{what} Then press Enter.", question=what)
+            done = bool(self._line())
+            self.answers.setdefault(port, []).append([what, "done" if done else "no answer"])
+            return done
+
+    def _line(self) -> str:
+        """The next line that is typed, "" at the end of the input."""
+        while b"\n" not in self._typed:
+            if self.stopped.is_set():
+                raise FlashError("stopped")
+            if select.select([sys.stdin], [], [], _LOOK_S)[0]:
+                piece = os.read(sys.stdin.fileno(), 1024)
+                if not piece:
+                    break
+                self._typed += piece
+        line, mark, self._typed = self._typed.partition(b"\n")
+        return (line + mark).decode(errors="replace")
 
     def bar(self, port: str, what: str) -> "Bar":
         """Return a progress bar; call it with (bytes done, of how many)."""

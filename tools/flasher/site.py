@@ -17,13 +17,17 @@ from sim.provision import config_file, firmware_module
 from tools.flasher.errors import FlashError
 
 TABLES = ("tag", "micropython", "desk")
-_DESK = ("registrations",)
+_DESK = ("registrations", "import")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _OFFSET = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")
 
 
 class Site(NamedTuple):
-    """A site file that was checked. `config` is config.json, `ca` the broker's CA as DER or None."""
+    """
+    A site file that was checked. `config` is config.json, `ca` the broker's CA as DER or None.
+
+    importer: the words of the command that makes a registration known at the desk, {file} in them; none: by hand.
+    """
 
     path: pathlib.Path
     board: str
@@ -31,6 +35,7 @@ class Site(NamedTuple):
     ca: bytes | None
     pins: dict[str, dict[str, str]]
     registrations: pathlib.Path
+    importer: tuple[str, ...] = ()
 
     def config_file(self) -> bytes:
         """Return the bytes of config.json on the tag."""
@@ -71,6 +76,12 @@ def load(path: str | pathlib.Path, board: str | None = None) -> Site:
     for name in data.get("desk", {}):
         if name not in _DESK:
             raise bad(f"[desk] there is no field {name}; there is {', '.join(_DESK)}")
+    words = data.get("desk", {}).get("import", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+        raise bad('[desk] import must be a list of words, for example ["./register.sh", "{file}"]')
+    if words and not any("{file}" in word for word in words):
+        raise bad("[desk] import must say {file} where the registration file's name belongs")
+    importer = tuple(words)
     pins = data.get("micropython", {})
     for chip, pin in pins.items():
         if not isinstance(pin, dict) or set(pin) != {"version", "sha256"} or len(str(pin["sha256"])) != 64:
@@ -79,7 +90,7 @@ def load(path: str | pathlib.Path, board: str | None = None) -> Site:
     if settings.broker_tls and ca is None:
         raise bad("[tag.broker] ca is missing: the file with the CA of the broker's certificate")
     folder = file.parent / data.get("desk", {}).get("registrations", "registrations")
-    return Site(file, settings.board, config, ca, pins, folder)
+    return Site(file, settings.board, config, ca, pins, folder, importer)
 
 
 def _night(config: dict[str, Any]) -> None:
