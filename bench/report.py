@@ -152,7 +152,7 @@ def render(rows: Sequence[Row], settings: dict[str, Any], heaps: dict[str, int |
         )
     if heaps:
         sizes = ", ".join(
-            f"{n} {'over 176' if b is None else f'{b / 1024:.0f}'} KB" for n, b in heaps.items()
+            f"{n} {'over 192' if b is None else f'{b / 1024:.0f}'} KB" for n, b in heaps.items()
         )
         lines.append(
             f"\nThe smallest heap in which a press is said and known (steps of 4 KB, 64-bit, the simulator's modules"

@@ -68,7 +68,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--hold", type=int, default=600, metavar="MS", help="hold_ms of the tag (default: 600)"
     )
     parser.add_argument("--latency", type=float, default=25.0, metavar="MS", help="one way (default: 25)")
-    parser.add_argument("--heap", type=int, default=HEAP, metavar="BYTES", help="default: 176 KB")
+    parser.add_argument("--heap", type=int, default=HEAP, metavar="BYTES", help="default: 192 KB")
     parser.add_argument("--no-sky", action="store_true", help="no GNSS receiver: an alert without a place")
     parser.add_argument(
         "--no-clock", dest="origin", action="store_const", const="cold", help="the same as --from cold"

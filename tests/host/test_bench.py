@@ -148,7 +148,7 @@ def test_the_report_counts_what_never_arrived_and_what_was_believed_wrongly():
         in text
     )
     assert "| a fault | plain | 0 of 2 | – | 100 ms / 100 ms / 100 ms (1 of 2) | 1 | 1 | 400 | 6 |" in text
-    assert "obereg 128 KB, plain over 176 KB" in text
+    assert "obereg 128 KB, plain over 192 KB" in text
     assert "Broken off: another: it broke" in text
 
 

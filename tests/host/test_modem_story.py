@@ -191,7 +191,7 @@ def test_while_the_modem_opens_a_socket_in_silence_a_press_is_felt_and_goes_out_
 
 def test_without_coverage_the_alert_arrives_over_a_known_wifi_within_seconds(tmp_path):
     # `network` and `socket`, in C on a chip, take 3 KB more of this heap.
-    rig = StoryRig(tmp_path, wifi=[list(WIFI)], heap=184 * 1024)
+    rig = StoryRig(tmp_path, wifi=[list(WIFI)], heap=200 * 1024)
 
     async def story():
         rig.modem.set_coverage(None)

@@ -80,8 +80,8 @@ def claims_of(result: dict) -> dict:
         pytest.param(("--bearer", "wifi"), None, 135, id="wifi"),
     ],
 )
-def test_the_whole_story_is_told_in_a_heap_of_176_kb(tmp_path, options, cell, size):
-    result = demo(tmp_path, "--heap", str(176 * 1024), *options)
+def test_the_whole_story_is_told_in_a_heap_of_192_kb(tmp_path, options, cell, size):
+    result = demo(tmp_path, "--heap", str(192 * 1024), *options)
     assert result["ok"]
     assert result["verified"]
     at = {}
