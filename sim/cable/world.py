@@ -24,7 +24,7 @@ from sim.cable import interpreter
 from sim.cable.board import CableBoard
 from sim.common import ROOT, SimError
 from sim.modem import Modem
-from sim.modem_wires import Wires
+from sim.modem_wires import QuickWires, Wires
 from sim.panel import Panel
 from sim.programs import Programs
 from sim.sky import Sky
@@ -34,7 +34,6 @@ APN = "obereg"
 _UP_S = 20.0
 # The prompt and its scripts lie beside the whole firmware, its modem and TLS: 184 KB is the least that does.
 HEAP = 192 * 1024
-_MS_PER_PULSE = 1100
 SITE = """\
 # Of a simulated table. Your own: copy site.example.toml.
 [tag]
@@ -54,19 +53,6 @@ import = {importer}
 
 class TableError(SimError):
     """The table cannot be set up."""
-
-
-class _Quick:
-    """The modem's wires. A pulse of PWRKEY lasts as long in the modem's quicker time as in the tag's."""
-
-    def __init__(self, modem: Modem) -> None:
-        self.supply, self.dtr = modem.supply, modem.dtr
-        self._modem = modem
-        self.dead = False  # the key's wire is broken
-
-    def pwrkey_level(self, low: bool) -> None:
-        if low and not self.dead:
-            self._modem.pwrkey(_MS_PER_PULSE)
 
 
 class Place:
@@ -90,7 +76,7 @@ class Place:
         self.panel = Panel()
         self.modem = Modem(folder / f"modem-{name}", speed=speed, gnss="walk")
         self.sky = Sky(folder / f"gnss-{name}", ttff_s=1.0, powered=False)
-        self._wires = _Quick(self.modem)
+        self._wires = QuickWires(self.modem)
         self._folder, self._name, self._kind, self._boot_ms = folder, name, board, boot_ms
         self._skies: set[asyncio.Task[None]] = set()
         self.board: CableBoard

@@ -11,10 +11,9 @@ from sim import certs
 from sim.broker import Broker
 from sim.cable.board import CableBoard
 from sim.modem import Modem
-from sim.modem_wires import Wires
+from sim.modem_wires import QuickWires, Wires
 from sim.panel import Panel
 from sim.sky import Sky
-from tests.host.modem_story_rig import QuickWires
 from tests.host.technician_bench import Far, Table
 from tools.flasher.check import check
 from tools.flasher.errors import FlashError

@@ -22,7 +22,7 @@ from sim.certs import Pair
 from sim.demo_desk import ALERT, OBEREG, FarSide
 from sim.felt import patterns
 from sim.modem import Modem
-from sim.modem_wires import Wires
+from sim.modem_wires import QuickWires, Wires
 from sim.panel import Panel
 from sim.programs import Programs
 from sim.story import Story, now_ms
@@ -35,18 +35,6 @@ HOLD_MS = 100
 _EARLY_MS, _LATE_MS = 25, 90
 # The same modules; how long one attempt may search for a network is shorter than the 240 s of the field.
 _IMPATIENT = "import at_socket\nat_socket.AtSocket.attach_ms = %d\nimport app\napp.run()\n"
-
-
-class QuickWires:
-    """The modem's wires. A pulse of PWRKEY lasts as long in the modem's quicker time as in the tag's."""
-
-    def __init__(self, modem: Modem) -> None:
-        self.supply, self.dtr, self.tx = modem.supply, modem.dtr, modem.tx
-        self._modem = modem
-
-    def pwrkey_level(self, low: bool) -> None:
-        if low:
-            self._modem.pwrkey(1100)
 
 
 class Front(Air):
