@@ -41,7 +41,7 @@ from sim.modem.saving import Saving
 from sim.modem.simcard import Card, Slot
 from sim.modem.sockets import Sockets
 from sim.modem.timings import PWRKEY_RESET
-from sim.modem.tls import Tls
+from sim.modem.tls import CUSTOMER, Tls
 from sim.pty_line import PtyLine
 
 
@@ -240,6 +240,10 @@ class Modem:
             "lost_urcs": core.lost_urcs,
             "ignored_lines": core.ignored_lines,
         }
+
+    def store(self, name: str, data: bytes) -> None:
+        """Put a file into the customer's folder, as CFSWFILE does."""
+        self._parts.files.content[CUSTOMER, name] = data
 
     def set_coverage(self, coverage: Coverage | None) -> None:
         """Come into the reach of another cell, or of none."""

@@ -1,5 +1,8 @@
 """`check` at a simulated tag: every part in words and with a figure; what fails is named, and all else is tried."""
 
+import ssl
+import zlib
+
 import pytest
 
 from sim import certs
@@ -67,6 +70,8 @@ with open("/manifest.json", "w") as file:
 async def well(table: Table) -> None:
     """Everything works: modem, Wi-Fi, TLS with the real CA over both."""
     room = Room(table)
+    # A cable that was pulled in the last check left the CA in the modem, but not converted.
+    room.modem.store(f"ob{zlib.crc32(OURS.der):08x}.crt", ssl.DER_cert_to_PEM_cert(OURS.der).encode())
     async with room.open(pair=OURS.issue(HOST)):
         told = await room.check()
         assert (told.status, told.kinds, told.untried) == (0, {}, {}), told.events
