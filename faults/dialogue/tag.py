@@ -68,7 +68,9 @@ class Worn:
         self.log = log = Log(world.now.ticks_ms, lambda line: world.log("tag", "%s", line.split(" ", 1)[1]))
         self.app = firmware = app.App(log)
         firmware.hold_ms, firmware.heartbeat_s = HOLD_MS, _HEARTBEAT_S
-        firmware.board = SimpleNamespace(button=self.pin, start_reason=lambda: "power on")
+        firmware.board = SimpleNamespace(
+            button=self.pin, charging=lambda: False, start_reason=lambda: "power on"
+        )
         firmware.haptics = SimpleNamespace(feel=lambda signal: None, run=_for_ever)
         firmware.sky = SimpleNamespace(power=lambda on: None, fix=lambda: None, run=lambda tag: _for_ever())
         me = identity.load(nvs, records)

@@ -213,7 +213,7 @@ class Body:
         log = Log(world.now.ticks_ms, lambda line: world.log("tag", line.split(" ", 1)[1]))
         firmware = app.App(log)
         firmware.hold_ms, firmware.heartbeat_s = HOLD_MS, 600
-        firmware.board = SimpleNamespace(button=self.pin)
+        firmware.board = SimpleNamespace(button=self.pin, charging=lambda: False)
         firmware.haptics = _Motor(self)
         firmware.sky = Sky(self)
         records = journal.Journal("/data")

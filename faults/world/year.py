@@ -5,8 +5,8 @@ A year of one tag, in virtual time (faults/soak.py).
 
 A press a week, and one at each moment that is odd: as the ticks wrap, as 31 and 32 bits of seconds end, around the
 receiver's week rollover. Power is cut five times in the first month, which takes the epoch past its end; then the tag
-runs for eleven months. The broker is restarted once a week in the first two months, and is away while the ticks wrap.
-What may not happen: a press unanswered after 5 minutes, the desk without news for two heartbeats, a clock that is
+runs for eleven months. The broker is restarted once a week in the first two months, and is gone without a word while the
+ticks wrap. What may not happen: a press unanswered after 5 minutes, the desk without news for two heartbeats, a clock that is
 wrong, and more memory held at the end than at the beginning.
 """
 
@@ -173,8 +173,8 @@ class Year(World):
         # A finger down before the ticks wrap, and up after.
         presses += [n * wrap_s - 0.4 for n in range(2, int(end_s / wrap_s) + 1)]
         for at_s in presses[53:]:
-            # Nothing gets through before they wrap, and what waits must go out after it.
-            yield at_s - 20, self._outage
+            # Nothing gets through before they wrap, nobody says so, and what waits must go out after it.
+            yield at_s - 20, self._silence
         for odd_s in ((1 << 31) - 2, (1 << 31) + 3600, _ROLLOVER_S - 30, _ROLLOVER_S + _DAY_S, (1 << 32) - 2):
             presses.append(began_s + odd_s - self._start_s)
         for at_s in presses:
@@ -233,6 +233,11 @@ class Year(World):
     async def _outage(self) -> None:
         """The broker is away for a minute."""
         self.broker.kill(silently=False)
+        self.later(60, self.broker_up)
+
+    async def _silence(self) -> None:
+        """The same, and the tag is not told: its session is half open."""
+        self.broker.kill(silently=True)
         self.later(60, self.broker_up)
 
     async def _near_the_last_packet_id(self) -> None:
@@ -316,6 +321,8 @@ _FIRMWARE = frozenset(
     (
         "tag",
         "link",
+        "reopening",
+        "drill",
         "outbox",
         "counters",
         "clock",

@@ -45,8 +45,10 @@ class Journal:
         self.damaged = 0
 
     def put(self, name, data):
-        """Keep `data` under `name`; on flash when it returns, else JournalError."""
+        """Keep `data` (2,040 bytes at most) under `name`; on flash when it returns, else JournalError."""
         path = self.folder + "/" + name
+        if len(data) + 8 > _MOST:
+            raise JournalError("%s is too long" % path)
         try:
             try:
                 file = open(path, "wb")

@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+import app
+import clock
+import journal
 import pytest
 
 from faults.planted import MODEM
@@ -45,13 +48,26 @@ def test_a_driver_that_lets_it_is_found(fault):
     assert "replay: python -m faults.modem --seed" in said
 
 
+@pytest.fixture
+def firmware(monkeypatch):
+    """What a run changes in the firmware's modules for good is as it was for the tests behind it."""
+    for module, names in (
+        (clock, ("ticks_ms", "time", "due")),
+        (journal, ("os",)),
+        (app, ("gc", "_TICK_MS", "_BUTTON_MS")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(journal, "open", open, raising=False)
+
+
 def play(tmp_path: Path, dialogue: str, plan: dict[int, str]):
     import faults.dialogue.play
 
     return faults.dialogue.play.play(dialogue, plan, tmp_path)
 
 
-def test_a_run_is_the_same_each_time(tmp_path):
+def test_a_run_is_the_same_each_time(tmp_path, firmware):
     plan = {7: "garbled", 12: "late-1"}
     first, second = (play(tmp_path, "live", plan) for _ in range(2))
     assert first.acted == ["garbled", "late-1"]
@@ -59,7 +75,7 @@ def test_a_run_is_the_same_each_time(tmp_path):
     assert first.violations == []
 
 
-def test_the_dialogues_are_what_they_are_called(tmp_path):
+def test_the_dialogues_are_what_they_are_called(tmp_path, firmware):
     """Each begins and ends where it should, and the ladder has all its rungs."""
     said = {name: "\n".join(play(tmp_path, name, {}).log) for name in ("cold", "live", "recovery", "ladder")}
     assert "modem: our CA is stored" in said["cold"].split("presses")[1]

@@ -148,10 +148,10 @@ SCENES = {
         OLD,
     ),
     "a record beyond the inline size": (
-        f'journal.put("a", b"{OLD}" * 12)',
-        f'journal.put("a", b"{NEW}" * 12)',
-        OLD * 12,
-        NEW * 12,
+        f'journal.put("a", b"{OLD}" * 9)',
+        f'journal.put("a", b"{NEW}" * 8)',
+        OLD * 9,
+        NEW * 8,
     ),
     "a record removed": (f'journal.put("a", b"{OLD}")', 'journal.remove("a")', OLD, None),
     "a neighbour written": (f'journal.put("a", b"{OLD}")', f'journal.put("b", b"{NEW}")', OLD, OLD),
@@ -235,12 +235,12 @@ def fill(journal):
     n = 0
     try:
         while True:
-            journal.put("%04d" % n, bytes(3000))
+            journal.put("%04d" % n, bytes(2000))
             n += 1
     except JournalError as error:
         said = str(error)
     try:
-        journal.put("a", bytes(6000))
+        journal.put("a", bytes(2040))
     except JournalError:
         pass
     old = journal.get("a")

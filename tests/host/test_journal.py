@@ -121,3 +121,12 @@ def test_a_folder_in_the_root_is_made_too(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     Journal("relative").put("a", b"1")
     assert Journal(f"{tmp_path}/relative").get("a") == b"1"
+
+
+def test_what_could_not_be_read_again_is_refused_before_the_old_record_is_touched(tmp_path):
+    journal = Journal(str(tmp_path))
+    journal.put("a", b"x" * 2040)
+    assert journal.get("a") == b"x" * 2040
+    with pytest.raises(JournalError, match="a is too long"):
+        journal.put("a", b"y" * 2041)
+    assert journal.get("a") == b"x" * 2040
