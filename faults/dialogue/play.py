@@ -231,7 +231,8 @@ class World:
                 self.blame(f"{count} x {name}, and no fault that explains it")
 
 
-# Whatever the fault was, a session may end, a message be said twice, and a time that was delayed be older than the clock.
+# Whatever the fault was, a session may end, a message be said twice, and a time that was delayed be older than the
+# clock.
 _ANYHOW = ("link.ended", "modem.helped", "modem.stray", "modem.no_cell", "down.not_ours", "time.refused")
 _BY_CORRUPTION = ("down.refused", "modem.malformed")
 

@@ -5,9 +5,9 @@ A year of one tag, in virtual time (faults/soak.py).
 
 A press a week, and one at each moment that is odd: as the ticks wrap, as 31 and 32 bits of seconds end, around the
 receiver's week rollover. Power is cut five times in the first month, which takes the epoch past its end; then the tag
-runs for eleven months. The broker is restarted once a week in the first two months, and is gone without a word while the
-ticks wrap. What may not happen: a press unanswered after 5 minutes, the desk without news for two heartbeats, a clock that is
-wrong, and more memory held at the end than at the beginning.
+runs for eleven months. The broker is restarted once a week in the first two months, and is gone without a word while
+the ticks wrap. What may not happen: a press unanswered after 5 minutes, the desk without news for two heartbeats, a
+clock that is wrong, and more memory held at the end than at the beginning.
 """
 
 import asyncio
