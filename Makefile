@@ -22,29 +22,11 @@ test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
 
-faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (about 9 minutes)
-	$(PY) -m faults.cuts
-	$(PY) -m faults.damage
-	$(PY) -m faults.flips
-	$(PY) -m faults.replays
-	$(PY) -m faults.fuzz
-	$(PY) -m faults.soak
-	$(PY) -m faults.modem
-	$(PY) -m faults.simulate
-	$(PY) -m faults.kills
-	$(PY) -m faults.loss
+faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (below 10 minutes on two processors)
+	$(PY) -m faults
 
-faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for the worlds)
-	$(PY) -m faults.cuts --long
-	$(PY) -m faults.damage --long
-	$(PY) -m faults.flips --long
-	$(PY) -m faults.replays --long
-	$(PY) -m faults.fuzz --long --minutes $(or $(MINUTES),120)
-	$(PY) -m faults.soak --long
-	$(PY) -m faults.modem --long --minutes $(or $(MINUTES),120)
-	$(PY) -m faults.simulate --long --minutes $(or $(MINUTES),120)
-	$(PY) -m faults.kills --long
-	$(PY) -m faults.loss --long
+faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for each of worlds, fuzz and modem pairs)
+	$(PY) -m faults --long --minutes $(or $(MINUTES),120)
 
 fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, where there is an atheris (ARGS="--seconds 60")
 	@test -d build/fuzz/atheris || $(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --only-binary :all: \
