@@ -216,7 +216,8 @@ def _one(command: Command, port: str, arguments: argparse.Namespace, screen: Scr
     try:
         command(port, arguments, screen)
     except FlashError as error:
-        why = silence(port) if error.kind == "no-answer" else error
+        # What burn asks is the ROM loader: a prompt, or none, explains nothing.
+        why = silence(port) if error.kind == "no-answer" and command is not do_burn else error
         screen.fail(port, why)
         return why.status
     return 0
