@@ -138,8 +138,12 @@ class World:
         # boot.py has it collect every 8 KB, which here only costs time.
         gc.threshold(8 << 20)
         import build
+        import clock
         import config
         import guard
+
+        # RAM is gone: nobody of the last life is waited for, nor held by that.
+        clock.due.clear()
         import identity
 
         self.cause = "hard reset" if self.kept_rtc[0] else "power on"
