@@ -66,7 +66,8 @@ class Attacker:
             self._to_desk(down)
             self._to_tag(up)
         elif what == "forge":
-            self._forge(up)
+            # What waits for its answer is among the last.
+            self._forge(dice.choice(ups[-3:]))
         elif what == "alien":
             self._to_desk(_ALIEN_UP)
             self._to_tag(_ALIEN_DOWN)
