@@ -14,6 +14,7 @@ import pathlib
 import string
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 
 # -O3 leaves line numbers out: 7 % of flash and of the heap that code takes (docs/decisions.md, 2).
@@ -22,6 +23,8 @@ FLAGS = ("-O3",)
 SOURCES = ("boot.py", "main.py")
 FIRMWARE = pathlib.Path(__file__).parent.parent / "firmware"
 
+# CPython 3.11 counts the depth of trees for all threads together: of two at once one is a SystemError.
+PARSING = threading.Lock()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FIELDS = {
     ast.Name: "id",
@@ -74,7 +77,8 @@ def shortened(source: pathlib.Path) -> tuple[str, dict[str, str]]:
 
 def _parsed(source: pathlib.Path) -> ast.Module:
     try:
-        return ast.parse(source.read_bytes())
+        with PARSING:
+            return ast.parse(source.read_bytes())
     except SyntaxError as error:
         raise MpyError(f"{source} does not compile: {error}")
 

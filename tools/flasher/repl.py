@@ -22,6 +22,7 @@ from mpremote.transport_serial import SerialTransport
 
 from tools.flasher import ports
 from tools.flasher.errors import FlashError
+from tools.mpy import PARSING
 
 _SCRIPTS = pathlib.Path(__file__).parent / "tag"
 _MARK = "\x1e"  # begins the line that holds a script's result; logs may come between
@@ -40,7 +41,8 @@ Lines = Callable[[str], None]
 
 def script(name: str) -> str:
     """Return a script's source without its comments and docstrings: they cost time on the cable."""
-    tree = ast.parse((_SCRIPTS / f"{name}.py").read_text())
+    with PARSING:
+        tree = ast.parse((_SCRIPTS / f"{name}.py").read_text())
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
