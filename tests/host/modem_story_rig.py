@@ -137,6 +137,8 @@ class StoryRig:
         files = provision.files(self._identity, config, self._ca_der)
         if self._attach_ms:
             files["main.py"] = (_IMPATIENT % self._attach_ms).encode()
+            # In service boot.py runs the application itself.
+            del files["data/service"]
         image.build(self.flash, self.board, files)
         self._tag = TagProcess(
             self.flash,
