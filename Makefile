@@ -22,7 +22,7 @@ test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)
 
-faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (6 minutes on two processors)
+faults: $(READY) $(UMQTT)  ## every fault campaign, as CI runs them (7 minutes on two processors)
 	$(PY) -m faults
 
 faults-long: $(READY) $(UMQTT)  ## the same at length (MINUTES=120 for each of worlds, fuzz and modem pairs)

@@ -10,9 +10,7 @@ The firmware's own app, link and modem driver, the emulated SIM7080G, a broker a
 virtual time. `cold`: a modem as from the factory, a tag just switched on, and a press. `live`: a press on a session
 that lives. `recovery`: the network has forgotten the context without a word when the button is pressed. `ladder`: the
 same, and no socket opens until the modem's supply is cut; CI takes 300 of its runs, --long all. A clean run of each
-tells which answers there are; run number N is the N-th of dialogue × answer × kind (faults/dialogue/kinds.py). While a
-modem registers it gives the same answer to the same question 33 times: of such CI takes the first six and every
-tenth.
+tells which answers there are; run number N is the N-th of dialogue × answer × kind (faults/dialogue/kinds.py).
 
 In each run every alert is stored and answered within 180 s of the end of the fault, the tag knows, and there is one
 incident; another press after that is answered, too; no part of the tag has ended, nothing is held or left, and every
@@ -185,7 +183,8 @@ def _chosen(arguments: argparse.Namespace, all_runs: list[Run]) -> list[Run]:
     for run in all_runs:
         if arguments.dialogue not in (None, run.dialogue) or arguments.kind not in (None, run.faults[0][1]):
             continue
-        if run.again < _SAME or run.again % _EVERY == 0 or arguments.long:
+        # Of the ladder, which says the same for long, only some of the same answers are among those that CI draws from.
+        if run.dialogue != _SAMPLED or run.again < _SAME or run.again % _EVERY == 0 or arguments.long:
             (sampled if run.dialogue == _SAMPLED and not some else chosen).append(run)
     chosen += sorted(dice.sample(sampled, min(_SAMPLE, len(sampled))))
     return dice.sample(chosen, min(arguments.count, len(chosen))) if arguments.count else chosen
