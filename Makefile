@@ -36,7 +36,7 @@ fuzz-host: $(READY) $(UMQTT)  ## coverage-guided fuzz of the host's parsers, whe
 table: $(READY) $(UMQTT)  ## a technician's table in the simulator: a board on a cable, broker, desk (docs/technician.md)
 	@$(PY) -m sim table $(ARGS)
 
-tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 6 minutes)
+tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 8 minutes)
 	$(PY) -m faults.tray $(ARGS)
 
 tray-long: $(READY) $(UMQTT)  ## the same with 200 cuts

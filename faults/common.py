@@ -6,8 +6,9 @@ What the campaigns share: arguments, the line of progress, the result.
     progress.say("120 seeds, 0 violations")          # now and then, on stderr
     sys.exit(finish("simulate", runs, violations, progress, arguments))
 
-A violation is a dict with at least `seed` and `text`; each is printed with the command that replays it. Ctrl-C within
-`until_stopped` ends a campaign with the result of what it has done, which says so.
+A violation is a dict with at least `seed` and `text`, and `with` where the replay wants more arguments than the seed;
+each is printed with the command that replays it. Ctrl-C within `until_stopped` ends a campaign with the result of what
+it has done, which says so.
 """
 
 import argparse
@@ -106,7 +107,8 @@ def finish(
     out = sys.stderr if arguments.json == "-" else sys.stdout
     for violation in violations[:_SHOWN]:
         print(violation["text"], file=out)
-        print(f"replay: python -m faults.{campaign} --seed {violation['seed']}", file=out)
+        more = f" {violation['with']}" if violation.get("with") else ""
+        print(f"replay: python -m faults.{campaign} --seed {violation['seed']}{more}", file=out)
     early = ", stopped by Ctrl-C before its end" if progress.stopped else ""
     print(f"{campaign}: {runs} runs, {len(violations)} violations, {progress.seconds:.0f} s{early}", file=out)
     return 1 if violations else 0

@@ -11,6 +11,7 @@ A technician's tray in the simulator: the real `all`, esptool, mpremote, MicroPy
     python -m faults.tray [--long] [--seed N [--count N]] [--only tray|cuts|identities] [--at-once N]
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -22,8 +23,8 @@ import tempfile
 from typing import Any
 
 from desk import tags
-from faults.common import Progress, finish, parser
-from faults.tray_cuts import Cutter, plans, reference
+from faults.common import Progress, finish, parser, until_stopped
+from faults.tray_cuts import Cutter, Plan, plans, reference
 from faults.tray_hand import Event, Hand, on_flash, written
 from faults.tray_secrets import shown
 from sim.cable.world import Place, Table
@@ -96,6 +97,11 @@ class Tray:
         self.figures["words"] = [KINDS[kind].text for kind in told.values() if kind]
         if told[dead] not in ("modem-mute", *(_BUSY if dead in busy else ())):
             wrong.append(f"the dead modem is told as {told[dead]}")
+        figures = rows.get(_mac(dead), {}).get("figures", {})
+        if dead not in busy and (
+            figures.get("modem") != {"error": "modem-mute"} or not figures.get("battery")
+        ):
+            wrong.append(f"the figures of the dead modem's board: {figures}")
         if pulled not in good and told[pulled] not in ("port-gone", *_BUSY):
             wrong.append(f"the pulled cable is told as {told[pulled]}")
         if status not in {KINDS[kind].status for kind in ("modem-mute", "port-gone", *_BUSY)}:
@@ -202,53 +208,79 @@ async def identities(table: Table, count: int, installed: str) -> list[str]:
     return wrong
 
 
-async def campaign(
-    arguments: Any, folder: pathlib.Path, progress: Progress
-) -> tuple[int, list[Violation], Any]:
-    """Return runs, violations and figures."""
-    table = Table(folder)
-    await table.start()
-    seed = arguments.seed or 0
-    violations: list[Violation] = []
-    figures: dict[str, Any] = {"broker": table.broker}
-    runs, keys, texts = 0, list[bytes](), dict[str, bytes]()
+class Campaign:
+    """What is asked for, and what it has come to so far: Ctrl-C may end `run` at any moment."""
 
-    def note(number: int, wrong: list[str]) -> None:
-        violations.extend({"seed": number, "text": text} for text in wrong)
+    def __init__(self, arguments: argparse.Namespace, folder: pathlib.Path, progress: Progress) -> None:
+        self._arguments, self._folder, self._progress = arguments, folder, progress
+        self._keys: list[bytes] = []
+        self._texts: dict[str, bytes] = {}
+        self.runs = 0
+        self.violations: list[Violation] = []
+        self.figures: dict[str, Any] = {}
 
-    try:
-        if arguments.only in (None, "tray"):
-            tray = Tray(table, seed)
-            note(seed, await tray.run())
-            keys, texts, figures["tray"], runs = keys + tray.keys, {**texts, **tray.texts}, tray.figures, 10
-            print(f"tray: {progress.seconds:.0f} s: ten boards: {tray.figures}", file=sys.stderr, flush=True)
-        usual_s, installed = ({}, "") if arguments.only == "tray" else await reference(table)
-        if arguments.only in (None, "cuts"):
-            count = arguments.count or (_LONG_CUTS if arguments.long else _CUTS)
-            cutter = Cutter(table, usual_s, installed)
-            free = asyncio.Semaphore(arguments.at_once)
-            done = 0
+    async def run(self) -> None:
+        table = Table(self._folder)
+        only, seed = self._arguments.only, self._arguments.seed or 0
+        try:
+            await table.start()
+            self.figures["broker"] = table.broker
+            if only in (None, "tray"):
+                await self._tray(table, seed)
+            if only != "tray":
+                usual_s, installed = await reference(table)
+            if only in (None, "cuts"):
+                await self._cuts(Cutter(table, usual_s, installed), seed)
+            if only in (None, "identities"):
+                self._note(seed, "identities", await identities(table, _IDENTITIES, installed))
+                self.figures["identities"] = _IDENTITIES
+        finally:
+            self._look_for_keys(seed)
+            await table.stop()
 
-            async def one(plan: Any) -> None:
-                nonlocal done
-                async with free:
-                    note(plan.seed, await cutter.run(plan))
-                done += 1
-                progress.say(f"{done} cuts, {len(violations)} violations")
+    async def _tray(self, table: Table, seed: int) -> None:
+        tray = Tray(table, seed)
+        self._note(seed, "tray", await tray.run())
+        self._keys += tray.keys
+        self._texts |= tray.texts
+        self.figures["tray"] = tray.figures
+        self.runs += _BOARDS
+        print(
+            f"tray: {self._progress.seconds:.0f} s: ten boards: {tray.figures}", file=sys.stderr, flush=True
+        )
 
+    async def _cuts(self, cutter: Cutter, seed: int) -> None:
+        arguments = self._arguments
+        one_seed = 1 if arguments.seed is not None else None
+        count = arguments.count or one_seed or (_LONG_CUTS if arguments.long else _CUTS)
+        free = asyncio.Semaphore(arguments.at_once)
+        done = 0
+
+        async def one(plan: Plan) -> None:
+            nonlocal done
+            async with free:
+                self._note(plan.seed, "cuts", await cutter.run(plan))
+            done += 1
+            self._progress.say(f"{done} cuts, {len(self.violations)} violations")
+
+        try:
             await asyncio.gather(*(one(plan) for plan in plans(list(range(seed, seed + count)))))
-            runs, keys, texts = runs + count, keys + cutter.keys, {**texts, **cutter.texts}
-            figures |= {"cuts": cutter.cut, "third_runs": cutter.again}
-        if arguments.only in (None, "identities"):
-            note(seed, await identities(table, _IDENTITIES, installed))
-            figures["identities"] = _IDENTITIES
-        keys += _derived(folder)
-        texts |= written(folder / "tray")
-        note(seed, [f"a key shows in {name}" for name in shown(keys, texts)])
-        figures |= {"keys": len(keys), "bytes_searched": sum(map(len, texts.values()))}
-    finally:
-        await table.stop()
-    return runs, violations, figures
+        finally:
+            self._keys += cutter.keys
+            self._texts |= cutter.texts
+            self.figures |= {"cuts": cutter.cut, "third_runs": cutter.again}
+            self.runs += done
+
+    def _look_for_keys(self, seed: int) -> None:
+        """Search all that was shown and written for any key that was given."""
+        keys = self._keys + _derived(self._folder)
+        texts = self._texts | written(self._folder / "tray")
+        self._note(seed, self._arguments.only, [f"a key shows in {name}" for name in shown(keys, texts)])
+        self.figures |= {"keys": len(keys), "bytes_searched": sum(map(len, texts.values()))}
+
+    def _note(self, seed: int, part: str | None, wrong: list[str]) -> None:
+        replay = f"--only {part}" if part else ""
+        self.violations.extend({"seed": seed, "text": text, "with": replay} for text in wrong)
 
 
 def _derived(folder: pathlib.Path) -> list[bytes]:
@@ -267,13 +299,15 @@ def main() -> int:
     arguments = options.parse_args()
     progress = Progress("tray")
     folder = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="obereg-tray-"))
+    campaign = Campaign(arguments, folder, progress)
     try:
-        runs, violations, figures = asyncio.run(campaign(arguments, folder, progress))
+        with until_stopped(progress):
+            asyncio.run(campaign.run())
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"tray: {json.dumps(figures)}", file=sys.stderr)
-    return finish("tray", runs, violations, progress, arguments, **figures)
+    print(f"tray: {json.dumps(campaign.figures)}", file=sys.stderr)
+    return finish("tray", campaign.runs, campaign.violations, progress, arguments, **campaign.figures)
 
 
 if __name__ == "__main__":

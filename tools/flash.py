@@ -81,7 +81,7 @@ def do_provision(port: str, arguments: argparse.Namespace, screen: Screen) -> No
 
 def do_check(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
     """the tag tests itself: each part in words and with a figure"""
-    check(port, _site(arguments), screen, arguments.seconds, arguments.search)
+    check(port, _site(arguments), screen, {}, arguments.seconds, arguments.search)
 
 
 def do_commission(port: str, arguments: argparse.Namespace, screen: Screen) -> None:

@@ -107,6 +107,7 @@ class Chip(TagProcess):
                     *("--mac", bytes(self.mac()).hex()),
                     stdout=asyncio.subprocess.PIPE,
                     cwd=ROOT,
+                    process_group=0,  # Ctrl-C at the terminal is not for a chip
                 )
                 try:
                     if rom.stdout is None:
@@ -116,6 +117,7 @@ class Chip(TagProcess):
                 finally:
                     if self._rom is not rom:
                         rom.kill()
+                        await rom.wait()
         return self._rom_port
 
     def mac(self) -> list[int]:

@@ -250,7 +250,10 @@ class Table:
         (self.folder / "mosquitto.conf").write_text("\n".join(settings) + "\n")
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._mosquitto = await asyncio.create_subprocess_exec(
-                path, "-c", str(self.folder / "mosquitto.conf"), stdout=log, stderr=log
+                *(path, "-c", str(self.folder / "mosquitto.conf")),
+                stdout=log,
+                stderr=log,
+                process_group=0,
             )
         try:
             async with asyncio.timeout(_UP_S):

@@ -136,13 +136,14 @@ class Room:
         person = Person(lambda event: loop.call_soon_threadsafe(heard, event), self.no)
         port = str(self.table.boards[0].link)
         status = 0
+        figures: dict[str, Any] = {}
         try:
-            await self._work(lambda: check(port, load(self.table.site), person, 2, search_s))
+            await self._work(lambda: check(port, load(self.table.site), person, figures, 2, search_s))
         except FlashError as error:
             if not person.events:
                 raise
             status = error.status
-        return Told(status, person.events)
+        return Told(status, person.events, figures)
 
     def _output(self, name: str, value: int, _: int) -> None:
         if name == "gnss":
@@ -176,10 +177,11 @@ class Person(Screen):
 
 
 class Told:
-    """What `check` has told: `status`, `parts` (the last event of each), `kinds` of the parts that failed."""
+    """What `check` told: `status`, `figures`, `parts` (the last event of each), `kinds` of the parts that failed."""
 
-    def __init__(self, status: int, events: list[dict[str, Any]]) -> None:
+    def __init__(self, status: int, events: list[dict[str, Any]], figures: dict[str, Any]) -> None:
         self.status = status
+        self.figures = figures
         self.events = events
         self.parts = {each["part"]: each for each in self.events if "ok" in each and "part" in each}
         self.kinds = {name: each["error"] for name, each in self.parts.items() if "error" in each}
@@ -192,6 +194,11 @@ class Told:
         self.good = {name for name, each in self.parts.items() if each["ok"]}
         # Results of the tag's scripts are not for the screen.
         assert not any("\x1e" in event["said"] for event in events)
+        # The report has a row's figures from here, also of a tag that was refused.
+        assert {name: figures[name]["error"] for name in self.kinds} == self.kinds
+        assert self.good <= {name for name, each in figures.items() if each and "error" not in each}
+        assert self.lacking == {name for name, each in figures.items() if each is None}
+        assert not self.untried.keys() & figures.keys()
 
     def fails(self, kinds: dict[str, str]) -> None:
         """Hold that these parts failed, each as this kind, and no others; and that the first gave the status."""

@@ -1,5 +1,6 @@
 """What `all` is made of, without a board: report, import at the desk, table of errors, search for keys."""
 
+import argparse
 import base64
 import csv
 import io
@@ -15,7 +16,7 @@ import segno
 
 from faults.tray_secrets import shown
 from tools import technician
-from tools.flasher import atdesk, ports, site, tray
+from tools.flasher import atdesk, ports, site, tray, whole
 from tools.flasher.errors import KINDS, FlashError
 from tools.flasher.label import label
 from tools.flasher.report import REFUSED, SERVICE, STOPPED, UNFINISHED, Report, scrub
@@ -273,6 +274,28 @@ def test_a_fault_of_our_own_at_one_board_is_no_success(tmp_path, monkeypatch, ca
     assert status == KINDS["tag-failed"].status
     assert "ZeroDivisionError: nobody expected that" in capsys.readouterr().out
     assert [row["result"] for row in report.rows()] == [UNFINISHED]
+
+
+def test_a_tag_that_check_refuses_has_its_figures_in_the_report(tmp_path, monkeypatch):
+    place, report = _site(tmp_path, ""), Report(tmp_path / "tray")
+    (tmp_path / "registrations" / "0123456789abcdef.json").write_text("{}")
+    found = {"chip": "esp32s3", "mac": "m", "what": "a tag", "micropython": "1.28.0", "tag": None}
+    monkeypatch.setattr(whole, "look", lambda port: {**found, "obereg": None, "service": False})
+    monkeypatch.setattr(whole, "install", lambda *_: argparse.Namespace(how="files"))
+    monkeypatch.setattr(whole, "provision", lambda *_: "0123456789abcdef")
+    monkeypatch.setattr(whole, "register", lambda *_: "done")
+
+    def check(port, site, screen, figures):
+        figures["battery"] = {"mv": 3900}
+        figures["modem"] = {"error": "modem-mute"}
+        raise FlashError("modem-mute")
+
+    monkeypatch.setattr(whole, "check", check)
+    problem = whole.Job("p", place, Screen(True), report, Options()).run()
+    (row,) = report.rows()
+    assert (problem.kind, row["result"], row["step"]) == ("modem-mute", REFUSED, "check")
+    assert row["figures"] == {"battery": {"mv": 3900}, "modem": {"error": "modem-mute"}}
+    assert "battery.mv=3900; modem.error=modem-mute" in report.csv.read_text()
 
 
 def test_all_without_a_board_says_so_and_a_tray_waits(tmp_path, monkeypatch):

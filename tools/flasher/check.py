@@ -1,7 +1,7 @@
 """
 The tag tests itself, part by part: each is said with a figure; what fails, with its likely cause and the next step.
 
-    figures = check(port, site, screen)      # {"flash": {"free": ...}, "modem": {"imei": ...}, ...}
+    check(port, site, screen, figures)      # {"flash": {"free": ...}, "modem": {"imei": ...}, ...}
 
 Nothing of it stays on the tag: the scripts tag/check_*.py use the firmware that is installed there. Every part that
 does not need one that failed is tried; then the first failure is raised. What the board or the settings lack is None.
@@ -38,14 +38,20 @@ _CLOCK_S = 3.0
 
 
 def check(
-    port: str, site: Site, screen: Screen, press_s: int = PRESS_S, search_s: int = SEARCH_S
-) -> dict[str, Any]:
+    port: str,
+    site: Site,
+    screen: Screen,
+    figures: dict[str, Any],
+    press_s: int = PRESS_S,
+    search_s: int = SEARCH_S,
+) -> None:
     """
-    Return the figures by part. `press_s`: how long to wait for the press; `search_s`: for network and satellites.
+    Fill `figures` by part (Findings says how). `press_s`: how long to wait for the press; `search_s`: for network and
+    satellites.
 
     FlashError: not-installed, port-*, old-micropython, wrong-chip; else of the first part that failed, at the end.
     """
-    found = Findings(port, screen)
+    found = Findings(port, screen, figures)
     with Repl(port) as tag:
         state = tag.call("state")
         check_interpreter(port, site, state)
@@ -63,7 +69,6 @@ def check(
     if found.first:
         raise found.first
     screen.say(port, f"all parts work: {', '.join(found.good)}", parts=found.good, ok=True)
-    return found.figures
 
 
 def _firmware(tag: Repl, site: Site, part: Part) -> None:

@@ -44,12 +44,15 @@ class Part:
 
 
 class Findings:
-    """`figures` by part; `good`: the parts that work; `first`: the first failure, or None."""
+    """
+    `good`: the parts that work; `first`: the first failure, or None. `figures`, filled by part: its figures; `error`
+    alone where it failed; None where there is nothing to try. A part that could not be tried is not in it.
+    """
 
-    def __init__(self, port: str, screen: Screen) -> None:
+    def __init__(self, port: str, screen: Screen, figures: dict[str, Any]) -> None:
         self.port = port
         self.screen = screen
-        self.figures: dict[str, Any] = {}
+        self.figures = figures
         self.good: list[str] = []
         self.first: FlashError | None = None
 
@@ -61,7 +64,7 @@ class Findings:
         """
         missing = [need for need in needs if need not in self.good]
         if missing:
-            lacking = all(need in self.figures for need in missing)
+            lacking = all(self.figures.get(need, "") is None for need in missing)
             if lacking:
                 self.figures[name] = None
             text = f"{name}: not tried without {', '.join(missing)}"
@@ -71,6 +74,7 @@ class Findings:
         except FlashError as problem:
             error = self._restarted(name, problem)
             self.first = self.first or error
+            self.figures[name] = {"error": error.kind}
             text = f"{name}: {error.text}. {error.cure}"
             facts = {"part": name, "ok": False, "error": error.kind, "status": error.status}
             self.screen.say(self.port, text, **facts)

@@ -202,7 +202,11 @@ class Job:
             self._figures(earlier["figures"])
             self.row["checked"] = proof
             return BEFORE
-        self._figures(check(self.port, self.site, self.screen))
+        figures: dict[str, Any] = {}
+        try:
+            check(self.port, self.site, self.screen, figures)
+        finally:
+            self._figures(figures)
         self.row["checked"] = proof
         return DONE
 
