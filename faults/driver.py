@@ -1,14 +1,13 @@
 """The modem's driver in virtual time, at the other end of whatever bytes: for the fuzz of `line`."""
 
 import asyncio
-from types import SimpleNamespace
 
 import clock
 from at_line import ModemError
 from log import Log
 from sim7080 import SIM7080
 
-from tests.host.fakes import BUILT_S, RTC, Jump, Now
+from tests.host.fakes import BUILT_S, RTC, Jump, Now, Uart
 
 _DEADLINE_MS = 500
 # Beyond the build, of a time that nobody has signed; a little more, for this clock goes on.
@@ -31,11 +30,10 @@ class Driver:
         self._loop = asyncio.SelectorEventLoop(Jump(self._now))
         self._loop.time = lambda: self._now.s  # type: ignore[method-assign]
         self._answer = b""
-        self._data = b""
-        self._news = asyncio.Event()
+        self._uart = Uart()
         self._clock = clock.Clock(lambda *fields: None, BUILT_S)
         self._driver = SIM7080(
-            SimpleNamespace(read=self._read),
+            self._uart,
             self._write,
             lambda on: None,
             True,
@@ -69,20 +67,12 @@ class Driver:
             raise RuntimeError("the line is held")
         return said
 
-    async def _read(self, size: int) -> bytes:
-        while not self._data:
-            self._news.clear()
-            await self._news.wait()
-        data, self._data = self._data[:size], self._data[size:]
-        return data
-
     def _write(self, data: bytes) -> None:
         if data == b"AT+IPR?\r":
             # It is asked whether the line is in order.
-            self._data += b"\r\n+IPR: 0\r\n\r\nOK\r\n"
+            self._uart.arrive(b"\r\n+IPR: 0\r\n\r\nOK\r\n")
         elif data[:2] == b"AT":
-            self._data += self._answer
-        self._news.set()
+            self._uart.arrive(self._answer)
 
     def _on_utc(self, utc_s: int) -> None:
         # Whatever a network says, its time is not signed: the clock is what must not believe it all.

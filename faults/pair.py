@@ -24,7 +24,8 @@ from desk.intake import Intake
 from desk.store import Store
 from faults.world.office import OURS, SIBLING, SIBLING_ID
 from tests.host.fakes import BUILT_S
-from tests.host.tag_setup import ROOT, TAG_ID, Worn
+from tests.host.joined import ROOT, TAG_ID
+from tests.host.tag_setup import Worn
 
 _NEW = ("stored", "rang")
 _COMMAND = 33

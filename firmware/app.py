@@ -13,6 +13,7 @@ import sys
 
 import clock
 from button import Button
+from counters import RTC_RECORD
 from journal import pack as sealed
 from log import Log
 from micropython import const
@@ -37,8 +38,6 @@ _TRIAL = const(0x80)
 _KEPT_LINES = const(8)
 _KEPT = const(300)
 _MOST = const(1500)
-# In front of it is the record of counters.py.
-_RECORD = const(17)
 # How long a cell is as of now.
 _SEEN_MS = const(10000)
 # How often a tag says that it is well, at night.
@@ -127,7 +126,8 @@ class App:
         try:
             lines = "\n".join(self.log.lines[-_KEPT_LINES:])[-_KEPT:]
             text = "%s\n%s\n%s" % (why, str(self.log.counters)[:_KEPT], lines)
-            self.rtc.write((self.rtc.read() + bytes(_RECORD))[:_RECORD] + sealed(text.encode()[:_MOST]))
+            front = (self.rtc.read() + bytes(RTC_RECORD))[:RTC_RECORD]
+            self.rtc.write(front + sealed(text.encode()[:_MOST]))
         except MemoryError:
             # The heap is for the alert; there is another second.
             self.log.count("app.not_kept")

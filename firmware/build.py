@@ -35,6 +35,8 @@ _BUILD = const("/build.json")
 _SERVICE = const("/data/service")
 # Before this firmware was written: when build.json cannot say how late it is at least.
 _OLDEST_S = const(1790000000)
+# docs/protocol.md section 4
+_DISCREET = const(16)
 # No firmware is used for longer: 20 years.
 _LIFE_S = const(630720000)
 
@@ -171,7 +173,7 @@ def join(app):
         app.haptics.feel,
         app.hurry,
         app.cell,
-        16 if settings.discreet else 0,
+        _DISCREET if settings.discreet else 0,
     )
     dial = Dial(settings.broker_host, settings.broker_port, me.tag, me.password, settings.keep_alive_s)
     app.link = tag.link = Link(

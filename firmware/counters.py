@@ -14,9 +14,10 @@ from journal import unpack
 from micropython import const
 
 _EPOCH = const("epoch")
-# What the record in RTC memory holds: cti and flags; with its magic and CRC-32. Behind it is app.py's.
+# What the record in RTC memory holds: cti and flags. Behind it is app.py's.
 _RTC_BYTES = const(9)
-_RECORD = const(17)
+# How long it is, with its magic and CRC-32.
+RTC_RECORD = 17
 
 
 def whole(data, size):
@@ -64,7 +65,7 @@ class Counters:
 
     def save(self):
         """Write epoch, seq and flags to RTC memory."""
-        self.rtc.write(sealed(self._cti() + bytes((self.clock_trusted,))) + self.rtc.read()[_RECORD:])
+        self.rtc.write(sealed(self._cti() + bytes((self.clock_trusted,))) + self.rtc.read()[RTC_RECORD:])
 
     def trust(self, trust):
         """Let RTC memory know what the RTC's time is worth; return whether it was worth nothing."""
@@ -86,7 +87,7 @@ class Counters:
 
     def _resume(self, kept):
         """Go on where RTC memory says, unless a store has seen a start that it has not."""
-        body = whole(self.rtc.read()[:_RECORD], _RTC_BYTES)
+        body = whole(self.rtc.read()[:RTC_RECORD], _RTC_BYTES)
         if body is None:
             return False
         epoch = int.from_bytes(body[:4], "big")

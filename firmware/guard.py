@@ -14,7 +14,7 @@ import io
 import sys
 
 from board import NVS, Board, RTCMemory
-from counters import whole
+from counters import RTC_RECORD, whole
 from journal import Journal, unpack
 from journal import pack as sealed
 from micropython import const
@@ -25,8 +25,6 @@ _FAILED = const(3)
 _TRIAL = const(0x80)
 _HEALTHY_S = const(600)
 _SAID = const(40)
-# In RTC memory, in front of ours: that of counters.py.
-_RECORD = const(17)
 
 
 def begin(app):
@@ -48,7 +46,7 @@ def begin(app):
             pass
     # What fails again and again without safe mode is given longer and longer in it.
     app.healthy_s = _HEALTHY_S * max(1, count + 1 - _FAILED)
-    kept = unpack(rtc.read()[_RECORD:])
+    kept = unpack(rtc.read()[RTC_RECORD:])
     # A wake has nothing to tell.
     if kept and reason in ("watchdog", "hard reset"):
         why = str(kept.split(b"\n")[0], "utf-8")
@@ -56,7 +54,7 @@ def begin(app):
         if why:
             app.note += "; " + why
         Journal("/data").put("crash", reason.encode() + b": " + kept)
-    rtc.write(rtc.read()[:_RECORD])
+    rtc.write(rtc.read()[:RTC_RECORD])
 
 
 def end(app, error):

@@ -23,7 +23,6 @@ _UPDATE = const(3)
 _HEARTBEAT = const(4)
 _LINK_LOST = const(7)
 _EPOCH_REGENERATED = const(8)
-_DISCREET = const(16)
 
 # A fix that good is worth an update at once.
 _GOOD_M = const(50)

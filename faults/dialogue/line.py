@@ -2,8 +2,10 @@
 
 import asyncio
 
+from tests.host.fakes import Uart
 
-class Wire:
+
+class Wire(Uart):
     """
     The tag's end: read(n), write(data), as its UART. `modem` is the other end.
 
@@ -12,20 +14,12 @@ class Wire:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.modem = _ModemEnd(self)
         self.command = ""
         self.held_until_s = 0.0
-        self._data = b""
         self._held = b""
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = asyncio.Event()
-
-    async def read(self, size: int) -> bytes:
-        while not self._data:
-            self._heard.clear()
-            await self._heard.wait()
-        data, self._data = self._data[:size], self._data[size:]
-        return data
 
     def write(self, data: bytes) -> None:
         if data[:2] == b"AT" and data[-1:] == b"\r":
@@ -52,8 +46,7 @@ class Wire:
         if self._timer:
             self._held += data
         else:
-            self._data += data
-            self._heard.set()
+            self.arrive(data)
 
     def _release(self) -> None:
         self._timer = None

@@ -6,22 +6,18 @@ from typing import Any
 
 import app
 import clock
-import counters
-import envelope
-import identity
 import journal
 from at_socket import AtSocket
 from link import Dial, Link
 from log import Log
-from outbox import Outbox
 from sim7080 import SIM7080
-from tag import Tag
 
 from faults.dialogue.authority import CA_DER, HOST
 from faults.dialogue.far import PORT
-from faults.world.body import HOLD_MS, ROOT, TAG_ID, Pin
+from faults.world.body import HOLD_MS
 from faults.world.flash import NVS, Disk, Power, RTCMemory
-from tests.host.fakes import BUILT_S, RTC
+from tests.host.fakes import RTC, ButtonPin
+from tests.host.joined import Stores, join_tag
 
 _KEEP_ALIVE_S = 18000
 _HEARTBEAT_S = 600
@@ -53,16 +49,15 @@ class Worn:
         journal.open = disk.open  # type: ignore[attr-defined]
         app.gc = SimpleNamespace(collect=lambda: None)  # type: ignore[assignment]  # CPython's takes 20 ms
         app._TICK_MS, app._BUTTON_MS = _TICK_MS, _BUTTON_MS
-        self.pin = Pin(self)  # type: ignore[arg-type]
+        self.pin = ButtonPin(world.now)
         self._build(disk, rtc, powered)
 
     def _build(self, disk: Disk, rtc: RTC, powered: bool) -> None:
         """As build.py does."""
         world = self.world
-        nvs, records = NVS(self.power), journal.Journal("/data")
-        for store in (nvs, records):
-            store.put("identity", identity.pack(TAG_ID, ROOT, 1))
-            store.put("epoch", counters.pack_epoch(0))
+        records, messages = journal.Journal("/data"), journal.Journal("/data/outbox")
+        stores = Stores(NVS(self.power), records, messages, RTCMemory(self.power))
+        stores.provision(0)
         ca = world.folder / "ca.der"
         ca.write_bytes(CA_DER)
         self.log = log = Log(world.now.ticks_ms, lambda line: world.log("tag", "%s", line.split(" ", 1)[1]))
@@ -73,9 +68,16 @@ class Worn:
         )
         firmware.haptics = SimpleNamespace(feel=lambda signal: None, run=_for_ever)
         firmware.sky = SimpleNamespace(power=lambda on: None, fix=lambda: None, run=lambda tag: _for_ever())
-        me = identity.load(nvs, records)
-        counting = counters.Counters(nvs, records, RTCMemory(self.power), world.dice.getrandbits)
-        utc = clock.Clock(rtc.set, BUILT_S, counting.clock_trusted)
+        self.tag = firmware.tag = tag = join_tag(
+            stores,
+            rtc,
+            world.dice.getrandbits,
+            log,
+            fix=firmware.sky.fix,
+            feel=firmware.haptics.feel,
+            hurry=firmware.hurry,
+            cell=firmware.cell,
+        )
         wire = world.wire
         self.modem = firmware.modem = SIM7080(
             wire,
@@ -85,26 +87,12 @@ class Worn:
             self._pwrkey,
             "obereg",
             None,
-            utc.fields,
+            tag.utc.fields,
             firmware.on_utc,
             log,
         )
         bearer = AtSocket(self.modem, str(ca), HOST, log)
-        self.tag = firmware.tag = tag = Tag(
-            me,
-            counting,
-            utc,
-            Outbox(journal.Journal("/data/outbox"), envelope.digest, log),
-            records,
-            log,
-            firmware.sky.fix,
-            lambda: 3900,
-            firmware.haptics.feel,
-            firmware.hurry,
-            firmware.cell,
-            0,
-        )
-        dial = Dial(HOST, PORT, me.tag, me.password, _KEEP_ALIVE_S)
+        dial = Dial(HOST, PORT, tag.me.tag, tag.me.password, _KEEP_ALIVE_S)
         self.link = firmware.link = tag.link = Link(
             [bearer], dial, tag.outbox, tag.will, tag.on_down, tag.on_trouble, log, world.dice.getrandbits
         )
@@ -134,8 +122,8 @@ class Worn:
         """Touch, hold, let go; return when."""
         loop = asyncio.get_running_loop()
         self.world.log("child", "presses")
-        self.pin.set(True)
-        loop.call_later((HOLD_MS + 100) / 1000, self.pin.set, False)
+        self.pin.move(True)
+        loop.call_later((HOLD_MS + 100) / 1000, self.pin.move, False)
         return loop.time()
 
     def open(self) -> bool:

@@ -15,21 +15,16 @@ from typing import Any
 
 import app
 import clock
-import counters
-import envelope
-import identity
 import journal
 from gnss import Fix
 from link import Dial, Link
 from log import Log
-from outbox import Outbox
 from tag import Tag
 
 from faults.world.flash import NVS, Disk, Power, PowerCut, RTCMemory
-from tests.host.fakes import BUILT_S, RTC, end
+from tests.host.fakes import RTC, ButtonPin, Now, end
+from tests.host.joined import Stores, join_tag
 
-TAG_ID = bytes.fromhex("0123456789abcdef")
-ROOT = bytes(range(32))
 HOLD_MS = 600
 _KEEP_ALIVE_S = 18000
 _KYIV = (504501000, 305234000)
@@ -49,35 +44,19 @@ def _task_of_life(loop: asyncio.AbstractEventLoop, coro: Any, context: Any = Non
     return task
 
 
-class Pin:
-    """The button's pin as board.ButtonPin shows it: edges are latched while there is power."""
+class Pin(ButtonPin):
+    """Edges are latched while there is `power`."""
 
-    def __init__(self, body: "Body") -> None:
-        self._body = body
-        self._down = False
-        self._edges: list[tuple[bool, int]] = []
-        self._flag = asyncio.Event()
+    def __init__(self, now: Now, power: Power) -> None:
+        super().__init__(now)
+        self._power = power
 
-    def pressed(self) -> bool:
-        return self._down
-
-    def edges(self) -> list[tuple[bool, int]]:
-        edges, self._edges = self._edges, []
-        return edges
-
-    async def wait(self) -> None:
-        await self._flag.wait()
-        self._flag.clear()
-
-    def set(self, down: bool) -> None:
-        self._down = down
-        if self._body.power.on:
-            self._edges.append((down, self._body.world.now.ticks_ms()))
-            self._flag.set()
-
-    def forget(self) -> None:
-        self._edges = []
-        self._flag.clear()
+    def move(self, down: bool) -> None:
+        """A finger presses or lets go."""
+        if self._power.on:
+            super().move(down)
+        else:
+            self.down = down
 
 
 class Sky:
@@ -109,7 +88,7 @@ class Body:
         self.nvs = NVS(self.power)
         self.rtc_memory = RTCMemory(self.power)
         self.rtc = RTC(world.now)
-        self.pin = Pin(self)
+        self.pin = Pin(world.now, self.power)
         self.tag: Tag | None = None
         self.streams: list[Any] = []
         self._rtc_kept = False
@@ -127,13 +106,13 @@ class Body:
 
     def _provision(self) -> None:
         self.power.restore()
-        record = identity.pack(TAG_ID, ROOT, 1)
         # Some tags lost their counters before, and stand where another made-up epoch may be below.
-        epoch = self.world.dice.choice((0, 0, 0, 0xF0000000))
-        for store in (self.nvs, journal.Journal("/data")):
-            store.put("identity", record)
-            store.put("epoch", counters.pack_epoch(epoch))
+        self._stores().provision(self.world.dice.choice((0, 0, 0, 0xF0000000)))
         self.power.on = False
+
+    def _stores(self) -> Stores:
+        records, messages = journal.Journal("/data"), journal.Journal("/data/outbox")
+        return Stores(self.nvs, records, messages, self.rtc_memory)
 
     def image(self) -> tuple[dict, dict]:
         """A copy of both stores."""
@@ -216,27 +195,18 @@ class Body:
         firmware.board = SimpleNamespace(button=self.pin, charging=lambda: False)
         firmware.haptics = _Motor(self)
         firmware.sky = Sky(self)
-        records = journal.Journal("/data")
-        me = identity.load(self.nvs, records)
-        counting = counters.Counters(self.nvs, records, self.rtc_memory, world.dice.getrandbits)
-        kept_s = int.from_bytes(counters.whole(self.nvs.get("time"), 5) or b"", "big")
-        utc = clock.Clock(self.rtc.set, max(BUILT_S, kept_s), counting.clock_trusted, counting.keep)
-        firmware.tag = tag = Tag(
-            me,
-            counting,
-            utc,
-            Outbox(journal.Journal("/data/outbox"), envelope.digest, log),
-            records,
+        firmware.tag = tag = join_tag(
+            self._stores(),
+            self.rtc,
+            world.dice.getrandbits,
             log,
-            firmware.sky.fix,
-            lambda: 3900,
-            firmware.haptics.feel,
-            firmware.hurry,
-            firmware.cell,
-            0,
+            fix=firmware.sky.fix,
+            feel=firmware.haptics.feel,
+            hurry=firmware.hurry,
+            cell=firmware.cell,
         )
         judge = world.judge
-        dial = Dial("broker.example", 8883, me.tag, me.password, _KEEP_ALIVE_S)
+        dial = Dial("broker.example", 8883, tag.me.tag, tag.me.password, _KEEP_ALIVE_S)
         firmware.link = tag.link = Link(
             world.bearers,
             dial,

@@ -18,8 +18,8 @@ from desk import token
 from desk.intake import Intake
 from desk.store import Store, StoreError
 from desk.tags import Registration
-from faults.world.body import ROOT, TAG_ID
 from tests.host.fakes import BUILT_S, hkdf
+from tests.host.joined import ROOT, TAG_ID
 
 SIBLING_ID = bytes.fromhex("fedcba9876543210")  # another child's tag, known to the same desk
 _COMMAND = 33

@@ -85,7 +85,7 @@ class Story:
             if self._hazards:
                 self._happens(dice.choice(self._hazards))
         child.cancel()
-        world.body.pin.set(False)
+        world.body.pin.move(False)
 
     def _happens(self, hazard: Callable[[], None]) -> None:
         if not self._world.healing:
@@ -109,9 +109,9 @@ class Story:
 
     async def _down(self, seconds: float) -> None:
         pin = self._world.body.pin
-        pin.set(True)
+        pin.move(True)
         await asyncio.sleep(seconds)
-        pin.set(False)
+        pin.move(False)
         await asyncio.sleep(0.15)
 
     async def _hold(self) -> None:

@@ -193,9 +193,9 @@ class Year(World):
     async def _press(self) -> None:
         self.counted["presses"] += 1
         pin = self.body.pin
-        pin.set(True)
+        pin.move(True)
         await asyncio.sleep(0.8)
-        pin.set(False)
+        pin.move(False)
         pressed_s = self.now.s
         while why := self._unanswered():
             if self.now.s - pressed_s > _ANSWER_S:

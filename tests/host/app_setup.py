@@ -1,13 +1,15 @@
 """An app on fake parts: what it tells the tag, and what it does to the others."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 from app import App
 from drill import Drill
 from log import Log
 
-from tests.host.fakes import Now, run
+from tests.host.fakes import ButtonPin, Now, beside, run
 
 
 class Restarted(BaseException):
@@ -76,36 +78,11 @@ class Part:
         await asyncio.Event().wait()
 
 
-class Pin:
-    """The button's pin as board.ButtonPin shows it."""
+class Pin(ButtonPin):
+    """`set(down)` returns the step that moves it."""
 
-    def __init__(self, now: Now) -> None:
-        self._now = now
-        self.down = False
-        self._edges: list[tuple[bool, int]] = []
-        self._flag = asyncio.Event()
-
-    def pressed(self) -> bool:
-        return self.down
-
-    def edges(self) -> list[tuple[bool, int]]:
-        edges, self._edges = self._edges, []
-        return edges
-
-    async def wait(self) -> None:
-        await self._flag.wait()
-        self._flag.clear()
-
-    def kick(self) -> None:
-        self._flag.set()
-
-    def set(self, down: bool):
-        def change() -> None:
-            self.down = down
-            self._edges.append((down, self._now.ticks_ms()))
-            self._flag.set()
-
-        return change
+    def set(self, down: bool) -> Callable[[], None]:
+        return partial(self.move, down)
 
 
 class Board:
@@ -136,13 +113,4 @@ class Setup:
         self.app.haptics, self.app.link, self.app.sky, self.app.modem = (Part() for _ in range(4))
 
     def run(self, *steps) -> None:
-        async def main() -> None:
-            task = asyncio.create_task(self.app.run())
-            for step in steps:
-                if callable(step):
-                    step()
-                else:
-                    await asyncio.sleep(step)
-                assert not task.done(), task.exception()
-
-        run(self.now, main())
+        run(self.now, beside(self.app.run(), *steps))

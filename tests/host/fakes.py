@@ -10,7 +10,7 @@ import calendar
 import os
 import selectors
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import clock
@@ -103,6 +103,77 @@ def run(now: Now, main: Coroutine[Any, Any, Any], jump: type[Jump] = Jump) -> An
     for error in lost:
         raise error
     return result
+
+
+async def beside(part: Coroutine[Any, Any, Any], *steps: float | Callable[[], Any]) -> None:
+    """Run what goes on for ever beside `steps`, seconds to let pass and functions to call; it must outlive them."""
+    task = asyncio.create_task(part)
+    for step in steps:
+        if callable(step):
+            step()
+        else:
+            await asyncio.sleep(step)
+        assert not task.done(), task.exception()
+
+
+# ---------------------------------------------------------------------------------------------------------- pins
+
+
+class ButtonPin:
+    """The button's pin as board.ButtonPin shows it: edges are latched, with their ticks."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self.down = False
+        self._edges: list[tuple[bool, int]] = []
+        self._flag = asyncio.Event()
+
+    def pressed(self) -> bool:
+        return self.down
+
+    def edges(self) -> list[tuple[bool, int]]:
+        edges, self._edges = self._edges, []
+        return edges
+
+    async def wait(self) -> None:
+        await self._flag.wait()
+        self._flag.clear()
+
+    def kick(self) -> None:
+        self._flag.set()
+
+    def move(self, down: bool) -> None:
+        """A finger presses or lets go."""
+        self.down = down
+        self._edges.append((down, self._now.ticks_ms()))
+        self._flag.set()
+
+    def forget(self) -> None:
+        """A reset: what was latched is gone."""
+        self._edges = []
+        self._flag.clear()
+
+
+class Uart:
+    """What arrives at a UART, and its asyncio.StreamReader: bytes wait to be read, and there is room for all."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._news = asyncio.Event()
+
+    def any(self) -> int:
+        return len(self._data)
+
+    def arrive(self, data: bytes) -> None:
+        self._data += data
+        self._news.set()
+
+    async def read(self, size: int) -> bytes:
+        while not self._data:
+            self._news.clear()
+            await self._news.wait()
+        data, self._data = self._data[:size], self._data[size:]
+        return data
 
 
 # --------------------------------------------------------------------------------------------------------- flash

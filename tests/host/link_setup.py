@@ -1,6 +1,5 @@
 """A link with its outbox on real files, its bearers and a broker in memory, all in virtual time."""
 
-import asyncio
 import pathlib
 import random
 from collections.abc import Callable, Iterable
@@ -11,7 +10,7 @@ from link import Dial, Link
 from log import Log
 from outbox import Entry, Outbox
 
-from tests.host.fakes import Now, digest, run
+from tests.host.fakes import Now, beside, digest, run
 from tests.host.loop_broker import FakeBearer, FakeStream, LoopBroker
 
 TAG = "0123456789abcdef"
@@ -85,14 +84,8 @@ class Setup:
 
         async def main() -> None:
             self.link.urgent(urgent)
-            task = asyncio.create_task(self.link.run())
-            for step in steps:
-                if callable(step):
-                    step()
-                else:
-                    await asyncio.sleep(step)
-                # A tag whose link has died restarts.
-                assert not task.done(), task.exception()
+            # A tag whose link has died restarts.
+            await beside(self.link.run(), *steps)
             self.open_streams = [
                 stream for bearer in self.bearers for stream in bearer.streams if not stream.closed
             ]

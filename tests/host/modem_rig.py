@@ -20,7 +20,7 @@ from sim7080 import SIM7080
 
 from sim import certs
 from sim.modem import Coverage, Modem
-from tests.host.fakes import Jump, Now, end, run, ticking
+from tests.host.fakes import Jump, Now, Uart, end, run, ticking
 
 FIELDS = (2026, 11, 21, 12, 0, 0)
 CA = certs.make_ca()
@@ -39,7 +39,7 @@ class _Jump(Jump):
         return selectors.SelectSelector.select(self, wait_s) or super().select(timeout)
 
 
-class Wire:
+class Wire(Uart):
     """
     The modem's serial line without a PTY. Host's side: read(n), write(data), as a UART; the other is a PtyLine's.
 
@@ -48,29 +48,20 @@ class Wire:
     """
 
     def __init__(self, now: Now) -> None:
+        super().__init__()
         self.dropped = 0
         self.received: Callable[[bytes], None] = lambda data: None
         self.watch: dict[str, Callable[[], object]] = {}
         self.said: list[tuple[float, str]] = []
         self._now = now
-        self._data = b""
-        self._heard = asyncio.Event()
 
     def open(self) -> None: ...
 
     def close(self) -> None: ...
 
     def to_host(self, data: bytes) -> int:
-        self._data += data
-        self._heard.set()
+        self.arrive(data)
         return len(data)
-
-    async def read(self, size: int) -> bytes:
-        while not self._data:
-            self._heard.clear()
-            await self._heard.wait()
-        data, self._data = self._data[:size], self._data[size:]
-        return data
 
     def write(self, data: bytes) -> None:
         if data[:2] == b"AT" and data[-1:] == b"\r":

@@ -3,19 +3,14 @@
 from typing import Any
 
 import clock
-import counters
-import envelope
-import identity
 from gnss import Fix
 from log import Log
-from outbox import Entry, Outbox
-from tag import Tag
+from outbox import Entry
 
 from desk.claims import Claims
-from tests.host.fakes import BUILT_S, RTC, FakeDesk, FakeNVS, FakeRTCMemory, Flash, Now
+from tests.host.fakes import RTC, FakeDesk, FakeNVS, FakeRTCMemory, Flash, Now
+from tests.host.joined import ROOT, TAG_ID, Stores, join_tag
 
-TAG_ID = bytes.fromhex("0123456789abcdef")
-ROOT = bytes(range(32))
 KYIV = (504501000, 305234000)
 
 
@@ -52,10 +47,8 @@ class Worn:
         self.rtc_memory = FakeRTCMemory()
         self.journal = Flash(folder / "data", self.calls)
         self.messages = Flash(folder / "data" / "outbox", self.calls)
-        record = identity.pack(TAG_ID, ROOT, 1)
-        for store in (self.nvs, self.journal):
-            store.put("identity", record)
-            store.put("epoch", counters.pack_epoch(40))
+        self.stores = Stores(self.nvs, self.journal, self.messages, self.rtc_memory)
+        self.stores.provision(40)
         self.desk = FakeDesk(TAG_ID, ROOT, 1)
         self.fix: Fix | None = None
         self.sky: Any = None
@@ -66,27 +59,19 @@ class Worn:
     def restart(self) -> None:
         """A reset: RAM is gone, RTC memory and flash stay."""
         self.log = Log(self.now.ticks_ms, lambda line: None)
-        counting = counters.Counters(self.nvs, self.journal, self.rtc_memory, lambda bits: 7)
-        self.tag = Tag(
-            identity.load(self.nvs, self.journal),
-            counting,
-            clock.Clock(self.rtc.set, max(BUILT_S, self.signed_s()), counting.clock_trusted, counting.keep),
-            Outbox(self.messages, envelope.digest, self.log),
-            self.journal,
+        self.tag = join_tag(
+            self.stores,
+            self.rtc,
+            lambda bits: 7,
             self.log,
-            lambda: self.sky.fix() if self.sky else self.fix,
-            lambda: 3900,
-            lambda signal: self.calls.append(("feel", signal)),
-            self._gnss_power,
-            lambda: self.cell,
-            self.flags,
+            fix=lambda: self.sky.fix() if self.sky else self.fix,
+            feel=lambda signal: self.calls.append(("feel", signal)),
+            hurry=self._gnss_power,
+            cell=lambda: self.cell,
+            flags=self.flags,
         )
         self.tag.link = FakeLink(self.calls)
         self.calls.clear()
-
-    def signed_s(self) -> int:
-        """The signed time that is kept, as build.py reads it."""
-        return int.from_bytes(counters.whole(self.nvs.get("time"), 5) or b"", "big")
 
     def _gnss_power(self, on: bool) -> None:
         self.calls.append(("gnss", on))

@@ -8,41 +8,29 @@ import pytest
 from at_line import SIMPLE_MS, Line, ModemError, reason
 from log import Log
 
-from tests.host.fakes import Now, end, run, ticking
+from tests.host.fakes import Now, Uart, end, run, ticking
 
 SYNC = "AT+IPR?"
 IN_SYNC = b"\r\n+IPR: 115200\r\n\r\nOK\r\n"
 OK = b"\r\nOK\r\n"
 
 
-class Uart:
+class Script(Uart):
     """A modem by script: `answers[command]` is a list of (after ms, bytes), in turn; what has no more gets none."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: dict[str, list[list[tuple[int, bytes]]]] = {}
         self.heard: list[bytes] = []
-        self._data = b""
-        self._news = asyncio.Event()
 
     def when(self, command: str, *answer: tuple[int, bytes]) -> None:
         self.answers.setdefault(command, []).append(list(answer))
-
-    def say(self, data: bytes) -> None:
-        self._data += data
-        self._news.set()
-
-    async def read(self, size: int) -> bytes:
-        while not self._data:
-            self._news.clear()
-            await self._news.wait()
-        data, self._data = self._data[:size], self._data[size:]
-        return data
 
     def write(self, data: bytes) -> None:
         self.heard.append(data)
         turns = self.answers.get(data.decode("latin-1").rstrip("\r"), [])
         for ms, answer in turns.pop(0) if turns else ():
-            asyncio.get_running_loop().call_later(ms / 1000, self.say, answer)
+            asyncio.get_running_loop().call_later(ms / 1000, self.arrive, answer)
 
     @property
     def commands(self) -> list[str]:
@@ -52,7 +40,7 @@ class Uart:
 class Rig:
     def __init__(self, now: Now) -> None:
         self.now = now
-        self.uart = Uart()
+        self.uart = Script()
         self.lines: list[tuple[str, bool]] = []
         self.log = Log(lambda: 0, lambda line: None)
         self.line = Line(self.uart, self.uart.write, lambda *line: self.lines.append(line), self.log)
@@ -160,7 +148,7 @@ def test_a_late_answer_is_never_paired_with_a_later_command(monkeypatch, late_ms
                 "AT+A?": b"\r\n+A: 2\r\n" + OK,
             }.get(text, b"" if not text else OK)
             at_ms = max(rig.ms, speaks_ms) + len(rig.uart.heard)  # each a little behind the one before
-            asyncio.get_running_loop().call_later((at_ms - rig.ms) / 1000, rig.uart.say, answer)
+            asyncio.get_running_loop().call_later((at_ms - rig.ms) / 1000, rig.uart.arrive, answer)
 
         rig.uart.write = slow  # type: ignore[method-assign]
         rig.line._write = slow
@@ -321,7 +309,7 @@ def test_until_looks_at_each_word_of_the_modem_and_ends_in_time(monkeypatch):
     async def story(rig: Rig) -> None:
         began_ms = rig.ms
         loop = asyncio.get_running_loop()
-        loop.call_later(3, rig.uart.say, b"\r\n+CEREG: 1\r\n")
+        loop.call_later(3, rig.uart.arrive, b"\r\n+CEREG: 1\r\n")
         both = [
             rig.line.until(lambda: len(rig.lines) > 0, 5000, "not registered"),
             rig.line.until(lambda: len(rig.lines) > 1, 5000, "no second line"),

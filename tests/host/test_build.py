@@ -22,7 +22,7 @@ from log import Log
 
 from sim.provision import config_file
 from tests.host.fakes import BUILT_S, FakeNVS, FakeRTCMemory, Now, ticking
-from tests.host.tag_setup import ROOT, TAG_ID
+from tests.host.joined import ROOT, TAG_ID
 
 BROKER = {"host": "broker.example", "tls": False}
 WIFI = [["home", "12345678"]]

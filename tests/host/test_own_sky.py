@@ -1,11 +1,13 @@
 """firmware/own_sky.py: a receiver on a UART of its own, in virtual time, with real sentences."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from own_sky import OwnSky
 
-from tests.host.fakes import Now, run, ticking
+from tests.host.fakes import Now, beside, run, ticking
 
 
 def sentence(text: str) -> bytes:
@@ -59,19 +61,15 @@ class Setup:
         self.told.append(utc_s)
 
     def run(self, *steps) -> None:
-        async def main() -> None:
-            task = asyncio.create_task(self.sky.run(self))
+        def arriving() -> Iterator[float | Callable[[], object]]:
             for step in steps:
-                if callable(step):
-                    step()
-                elif isinstance(step, bytes) or step is None:
-                    self.uart.arrive(step)
-                    await asyncio.sleep(0.1)
+                if isinstance(step, bytes) or step is None:
+                    yield partial(self.uart.arrive, step)
+                    yield 0.1
                 else:
-                    await asyncio.sleep(step)
-                assert not task.done(), task.exception()
+                    yield step
 
-        run(self.now, main())
+        run(self.now, beside(self.sky.run(self), *arriving()))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import shared_sky
 from log import Log
 from shared_sky import SharedSky
 
-from tests.host.fakes import Now, run, ticking
+from tests.host.fakes import Now, beside, run, ticking
 from tests.host.sky_setup import FIX_UTC_S, RadioModem
 
 
@@ -44,16 +44,7 @@ class Setup:
         self.sky = SharedSky(self.modem, self.log)
 
     def run(self, *steps) -> None:
-        async def main() -> None:
-            task = asyncio.create_task(self.sky.run(self.tag))
-            for step in steps:
-                if callable(step):
-                    step()
-                else:
-                    await asyncio.sleep(step)
-                assert not task.done(), task.exception()
-
-        run(self.now, main())
+        run(self.now, beside(self.sky.run(self.tag), *steps))
 
     def windows(self) -> list[tuple[float, float]]:
         return self.modem.windows(self.began_s)

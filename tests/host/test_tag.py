@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 from journal import Journal
 
-from tests.host.tag_setup import KYIV, TAG_ID, Worn
+from tests.host.joined import TAG_ID
+from tests.host.tag_setup import KYIV, Worn
 
 ALERT, CANCEL, UPDATE, HEARTBEAT, LINK_LOST = 1, 2, 3, 4, 7
 TEST, POOR_POSITION, POOR_CLOCK, NEW_EPOCH, DISCREET = 1, 2, 4, 8, 16

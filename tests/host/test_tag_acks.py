@@ -8,7 +8,8 @@ import pytest
 
 from desk.token import ack, digest, state_ack
 from tests.host.fakes import BUILT_S, FakeDesk
-from tests.host.tag_setup import ROOT, TAG_ID, Worn
+from tests.host.joined import ROOT, TAG_ID
+from tests.host.tag_setup import Worn
 
 RECEIVED, SEEN, COMING, CLOSED, DECLINED = 1, 2, 3, 4, 5
 NONCE = b"abcdefgh"

@@ -13,6 +13,7 @@ from haptics import Haptics
 from own_sky import OwnSky
 from shared_sky import SharedSky
 
+from tests.host import fakes
 from tests.host.app_setup import Restarted
 from tests.host.app_setup import Setup as AppSetup
 from tests.host.fakes import FakeRTCMemory, Now, run, ticking
@@ -26,27 +27,18 @@ class Bitten(BaseException):
     """The hardware has ended this life."""
 
 
-class Uart:
-    """A UART and its reader: bytes arrive and wait to be read. `stuck`: the one that reads never comes back."""
+class Uart(fakes.Uart):
+    """`stuck`: the one that reads never comes back."""
 
-    def __init__(self) -> None:
-        self._data = b""
-        self._news = asyncio.Event()
-        self.stuck = False
-
-    def any(self) -> int:
-        return len(self._data)
-
-    def arrive(self, data: bytes) -> None:
-        self._data += data
-        self._news.set()
+    stuck = False
 
     async def read(self, size: int) -> bytes:
-        while not self._data or self.stuck:
-            self._news.clear()
-            await self._news.wait()
-        data, self._data = self._data[:size], self._data[size:]
-        return data
+        while True:
+            data = await super().read(size)
+            if not self.stuck:
+                return data
+            self._data = data + self._data
+            await asyncio.Event().wait()
 
 
 class Life:
