@@ -280,7 +280,10 @@ class Campaign:
 
     def _note(self, seed: int, part: str | None, wrong: list[str]) -> None:
         replay = f"--only {part}" if part else ""
-        self.violations.extend({"seed": seed, "text": text, "with": replay} for text in wrong)
+        for text in wrong:
+            # At once: a long campaign goes on for an hour.
+            print(f"tray: {text}", file=sys.stderr, flush=True)
+            self.violations.append({"seed": seed, "text": text, "with": replay})
 
 
 def _derived(folder: pathlib.Path) -> list[bytes]:

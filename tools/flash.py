@@ -18,9 +18,11 @@ A command that was cut (cable, power) is repeated: it goes on where it stopped. 
 """
 
 import argparse
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tools.flasher import ports, rom, tray
@@ -39,7 +41,7 @@ from tools.flasher.show import Screen
 from tools.flasher.site import Site, load
 from tools.flasher.whole import Options
 
-STOPPED = 130
+_LOOK_S = 0.1
 
 
 def do_all(arguments: argparse.Namespace, screen: Screen) -> int:
@@ -58,6 +60,7 @@ def do_list(port: str, arguments: argparse.Namespace, screen: Screen) -> None:
         found["chip"],
         found["mac"],
         version,
+        f"Obereg {found['obereg']}" if found["obereg"] else "",
         f"tag {found['tag']}" if found["tag"] else "",
         found["what"],
     ]
@@ -215,12 +218,38 @@ def _parser() -> argparse.ArgumentParser:
 def _one(command: Command, port: str, arguments: argparse.Namespace, screen: Screen) -> int:
     try:
         command(port, arguments, screen)
+        return 0
     except FlashError as error:
         # What burn asks is the ROM loader: a prompt, or none, explains nothing.
         why = silence(port) if error.kind == "no-answer" and command is not do_burn else error
+    except Exception as error:  # noqa: BLE001 - the other boards go on, and nobody takes this one for done
+        why = FlashError("tag-failed", text=f"{type(error).__name__}: {error}")
+    # After Ctrl-C what it was stopped in is no failure of the board.
+    if not screen.stopped.is_set():
         screen.fail(port, why)
-        return why.status
-    return 0
+    return why.status
+
+
+def _each(command: Command, arguments: argparse.Namespace, screen: Screen) -> int:
+    """Run `command` at its ports, side by side; return the status of what went wrong first."""
+    found = [""] if arguments.command == "label" and arguments.tag else ports.find(arguments.port)
+    statuses = dict.fromkeys(found, 0)
+
+    def work(port: str) -> None:
+        statuses[port] = _one(command, port, arguments, screen)
+
+    # Daemons: after Ctrl-C nothing waits for what hangs at a port.
+    threads = [threading.Thread(target=work, args=(port,), daemon=True) for port in found]
+    for thread in threads:
+        thread.start()
+    try:
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(_LOOK_S)  # a join would keep Ctrl-C waiting
+    except KeyboardInterrupt:
+        tray.give_up(screen, threads)
+        screen.say("", "stopped; repeat the command: it goes on")
+        raise
+    return next((status for status in statuses.values() if status), 0)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -231,19 +260,16 @@ def main(argv: list[str] | None = None) -> int:
         try:
             if arguments.command == "all":
                 return do_all(arguments, screen)
-            command, _ = COMMANDS[arguments.command]
-            if arguments.command == "label" and arguments.tag:
-                return _one(command, "", arguments, screen)
-            found = ports.find(arguments.port)
-            with ThreadPoolExecutor(len(found)) as pool:
-                statuses = list(pool.map(lambda port: _one(command, port, arguments, screen), found))
+            return _each(COMMANDS[arguments.command][0], arguments, screen)
         except FlashError as error:
             screen.fail("", error)
             return error.status
         except KeyboardInterrupt:
-            return STOPPED
-    return next((status for status in statuses if status), 0)
+            return tray.STOPPED
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    # All is said and done: a Ctrl-C that comes now must not make it look as if it were not.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)

@@ -59,6 +59,7 @@ class Chip(TagProcess):
         self._warming = asyncio.Lock()
         self._interrupted = False
         self._to_prompt = False
+        self._executing = False  # what the raw prompt was given
         self._cr = False
         self._said = b""  # its last words
         self._early = bytearray()  # came while the chip was starting: its UART keeps it
@@ -172,6 +173,7 @@ class Chip(TagProcess):
 
     async def _interpret(self, cause: str, raw: bool) -> None:
         self._line, self._said = Line(self._say_bytes), b""
+        self._executing = False
         self._beside(".intr").write_text("-1")  # until MicroPython turns it on
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(_HERE / "launch.py"), "-X", f"heapsize={self._heap}", "-i"),
@@ -208,8 +210,9 @@ class Chip(TagProcess):
             )
 
     def _note(self, data: bytes) -> None:
-        """Note whether the prompt is raw: it stays so over a soft reset."""
+        """Note whether the prompt is raw, which it stays over a soft reset, and whether it is told to execute."""
         for byte in data:
+            self._executing = self._executing or (byte == 4 and self._raw)
             self._raw = byte == 1 or (self._raw and byte != 2)
 
     def _installed(self) -> image.Interpreter | None:
@@ -261,10 +264,17 @@ class Chip(TagProcess):
             self._kill(process)
 
     def _reading(self) -> bool:
-        """Whether the prompt reads: in the Unix port it, and nothing else, clears all local flags of the terminal."""
-        return self._line is not None and termios.tcgetattr(self._line.master)[_LFLAG] == 0
+        """
+        Whether the prompt reads: in the Unix port it, and nothing else, clears all local flags of the terminal. The raw
+        prompt leaves them so while it executes.
+        """
+        if self._line is None or self._executing:
+            return False
+        return termios.tcgetattr(self._line.master)[_LFLAG] == 0
 
     def _say_bytes(self, data: bytes) -> None:
+        if b"\x04>" in self._said[-1:] + data:
+            self._executing = False  # the last thing that a raw prompt says of it
         self._said = self._said[-400:] + data
         if self.loader:
             return  # said before the reset into the loader

@@ -1,7 +1,9 @@
 """Commissioning at a simulated board: a press, a real broker, the real desk, felt, in service."""
 
+import asyncio
 import contextlib
 import functools
+import signal
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from sim.panel import Panel
 from tests.host.technician_bench import Done, Far, Table, at_tables
 from tools.flasher.errors import KINDS
+from tools.flasher.firmware import version
+from tools.flasher.tray import STOPPED
 
 
 @contextlib.asynccontextmanager
@@ -62,9 +66,11 @@ async def well(table: Table) -> None:
         assert ("vibration", 1) in felt
         (incident,) = await far.incidents()
         assert incident["test"] is True
-        # In service: no prompt, whatever is typed.
-        closed = await table.flash("read")
-        assert closed.status == KINDS["window-closed"].status, closed
+        # In service: no prompt, whatever is typed. Its flash tells what it is.
+        (seen,) = (await table.good("list", "--json")).facts()
+        tag = table.registrations()[0]["tag"]
+        assert (seen["what"], seen["service"]) == ("in service, window closed", True)
+        assert (seen["tag"], seen["obereg"]) == (tag, version())
         # A finger on the button while the power comes opens it.
         board = table.boards[0]
         await board.stop()
@@ -74,9 +80,12 @@ async def well(table: Table) -> None:
         opened = await table.flash("read", "--json")
         panel.set("button", 0)
         assert opened.status == 0, opened
-        assert {"service": True} in [
-            {"service": each["service"]} for each in opened.facts() if "service" in each
-        ]
+        facts = {name: each[name] for each in opened.facts() for name in each}
+        assert facts["service"] is True
+        await board.stop()
+        await board.start()
+        closed = await table.flash("read")
+        assert closed.status == KINDS["window-closed"].status, closed
 
 
 class Wrong(NamedTuple):
@@ -113,7 +122,24 @@ async def wrong(table: Table, name: str) -> None:
         assert "service" not in await table.python("import os; print(os.listdir('/data'))")
 
 
-STORIES = {"well": well, **{name: functools.partial(wrong, name=name) for name in WRONG}}
+async def stopped(table: Table) -> None:
+    """One Ctrl-C ends a command that waits for a press, and the next one finds the tag's prompt."""
+    async with room(table):
+        program = await table.start("commission", "--seconds", "120", "--json")
+        said = b""
+        async with asyncio.timeout(100):
+            while b'"step": "press"' not in said:
+                said += await program.stdout.readline()
+            program.send_signal(signal.SIGINT)
+            out, err = await program.communicate()
+        assert (program.returncode, err) == (STOPPED, b""), out
+        assert b"stopped; repeat the command" in out
+        assert b'"error"' not in out
+        (seen,) = (await table.good("list", "--json")).facts()
+        assert seen["what"] == "not in service yet", seen
+
+
+STORIES = {"well": well, "stopped": stopped, **{name: functools.partial(wrong, name=name) for name in WRONG}}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +153,11 @@ def failed(tmp_path_factory):
 def test_a_press_answered_by_the_desk_and_felt_puts_the_tag_into_service_and_closes_the_window(failed):
     if failed["well"]:
         raise failed["well"]
+
+
+def test_ctrl_c_ends_a_command_at_once_and_the_tag_can_be_talked_to(failed):
+    if failed["stopped"]:
+        raise failed["stopped"]
 
 
 @pytest.mark.parametrize("name", WRONG)

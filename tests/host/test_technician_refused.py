@@ -92,6 +92,22 @@ async def full(table: Table) -> None:
     assert (await table.good("install", "--json")).facts()[-1]["how"] == "files"
 
 
+async def silent(table: Table) -> None:
+    """A tag whose firmware hangs before there is a prompt, and that nobody has put into service."""
+    await table.tag()
+    await table.python(
+        "with open('/boot.py', 'w') as file:\n"
+        "    file.write('import micropython, time\\nmicropython.kbd_intr(-1)\\nwhile True: time.sleep(1)')"
+    )
+    (board,) = table.boards
+    await board.stop()
+    await board.start()
+    refused(await table.flash("check"), "no-prompt", "not in service", "flash.py all")
+    done = await table.good("list", "--json")
+    (found,) = done.facts()
+    assert (found["what"], found["service"]) == ("no prompt, and not in service", False)
+
+
 async def denied(table: Table) -> None:
     """A real device that is another user's."""
     board = await table.board()
@@ -107,7 +123,7 @@ async def denied(table: Table) -> None:
     refused(Done(program.returncode or 0, out.decode(), err.decode()), "port-denied", "dialout")
 
 
-STORIES = {story.__name__: story for story in (full, empty, old_micropython, another_chip, denied)}
+STORIES = {story.__name__: story for story in (full, empty, old_micropython, another_chip, silent, denied)}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import segno
 
 from faults.tray_secrets import shown
 from tools import technician
-from tools.flasher import atdesk, ports, site, tray, whole
+from tools.flasher import atdesk, ports, rom, site, tray, whole
 from tools.flasher.errors import KINDS, FlashError
 from tools.flasher.label import label
 from tools.flasher.report import REFUSED, SERVICE, STOPPED, UNFINISHED, Report, scrub
@@ -296,6 +296,33 @@ def test_a_tag_that_check_refuses_has_its_figures_in_the_report(tmp_path, monkey
     assert (problem.kind, row["result"], row["step"]) == ("modem-mute", REFUSED, "check")
     assert row["figures"] == {"battery": {"mv": 3900}, "modem": {"error": "modem-mute"}}
     assert "battery.mv=3900; modem.error=modem-mute" in report.csv.read_text()
+
+
+def test_a_chip_that_is_held_starts_once_at_the_end_whatever_happened(tmp_path, monkeypatch):
+    # A program in esptool's place: it notes how it was called. In the simulator a PTY resets no chip.
+    (tmp_path / "esptool.py").write_text(
+        "import os, sys\n"
+        "with open(os.environ['NOTES'], 'a') as notes: notes.write(' '.join(sys.argv[5:]) + '\\n')\n"
+        "print('Chip type:          ESP32-S3\\nMAC:                02:00:00:00:00:01')\n"
+        "if sys.argv[-4:-3] == ['read-flash']: open(sys.argv[-1], 'wb').write(b'x' * int(sys.argv[-2], 16))\n"
+    )
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("NOTES", str(notes))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(ports, "probe", lambda port: None)
+
+    def look() -> None:
+        with rom.hold("/dev/null"):
+            assert rom.identify("/dev/null") == ("esp32s3", "02:00:00:00:00:01")
+            assert rom.read("/dev/null", 0x8000, 4) == b"xxxx"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        look()
+    rom.identify("/dev/null")
+    said = notes.read_text().splitlines()
+    assert [line.split()[0] for line in said] == ["--after", "--after", "chip-id", "chip-id"]
+    assert all(line.startswith("--after no-reset ") for line in said[:2])
 
 
 def test_all_without_a_board_says_so_and_a_tray_waits(tmp_path, monkeypatch):

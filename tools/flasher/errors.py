@@ -39,6 +39,11 @@ KINDS = {
         "the service window of the tag at {port} is closed: it is in service",
         "Hold its button, put the cable in while holding, repeat the command within 3 s.",
     ),
+    "no-prompt": Kind(
+        16,
+        "the tag at {port} gives no prompt, and is not in service",
+        "Take the cable out, put it in again, repeat. If it stays: flash.py all; an identity that is there is kept.",
+    ),
     # the interpreter
     "image-bad": Kind(20, "{text}", "Download the image again; take the .bin of the board's chip."),
     "image-cut": Kind(21, "{text}", "Download the image again: the file is not complete."),

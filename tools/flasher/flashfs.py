@@ -39,16 +39,20 @@ class _Flash(UserContext):
 
 
 class FlashFiles:
-    """`whole`: whether the chip starts MicroPython. FlashError: port-*, no-answer, esptool."""
+    """
+    `blank`: whether there is no program; `whole`: whether the chip starts MicroPython. FlashError: port-*, no-answer,
+    esptool.
+    """
 
     def __init__(self, port: str, chip: str) -> None:
         start = image.START.get(chip, 0)
-        head = rom.read(port, start, image.TABLE + image.TABLE_BYTES - start)
+        head = rom.read(port, start, image.APP + 4096 - start)
+        self.blank = head[image.APP - start] == 0xFF
         # `burn` writes the first bytes last, so where they are, everything is.
         self.whole = head[:1] == b"\xe9"
         self._system: LittleFS | None = None
         try:
-            place = image.file_system(head[image.TABLE - start :])
+            place = image.file_system(head[image.TABLE - start :][: image.TABLE_BYTES])
         except image.ImageError:
             return
         system = LittleFS(
@@ -78,13 +82,12 @@ class FlashFiles:
             return None
 
 
-def service(port: str, chip: str) -> dict[str, Any] | None:
+def service(files: FlashFiles) -> dict[str, Any] | None:
     """
     Return what a tag that is in service says of itself on its flash, {"tag", "obereg"}; None: it is not in service.
 
     FlashError: port-*, no-answer, esptool.
     """
-    files = FlashFiles(port, chip)
     if not files.whole or files.read("data/service") is None:
         return None
     manifest, record = files.read("manifest.json"), files.read("data/identity")

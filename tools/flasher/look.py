@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from tools.flasher import image, rom
+from tools.flasher import flashfs, image, rom
 from tools.flasher.errors import FlashError
 from tools.flasher.repl import Repl
 from tools.flasher.show import Screen
 
-_LOOK = image.APP + 4096 - image.TABLE  # the table and the beginning of the application
-
 
 def look(port: str) -> dict[str, Any]:
-    """Return what is at `port`: chip, mac, micropython, obereg, tag, service. FlashError: port-*, no-answer."""
+    """
+    Return what is at `port`: chip, mac, micropython, obereg, tag, service, and `what` in words. Without a prompt all of
+    it is read off the flash, but micropython, which is None. FlashError: port-*, no-answer.
+    """
     found: dict[str, Any] = {"micropython": None, "obereg": None, "tag": None, "service": None}
     try:
         with Repl(port) as tag:
@@ -25,23 +26,31 @@ def look(port: str) -> dict[str, Any]:
     except FlashError as error:
         if error.kind != "no-answer":
             raise
-        chip, mac = rom.identify(port)
-        blank = _blank(port)
-        what = "blank" if blank else "no prompt: in service with its window closed, or broken"
-        found |= {"what": what, "chip": chip, "mac": mac, "service": None if blank else True}
+        found |= _silent(port)
     return found
 
 
 def silence(port: str) -> FlashError:
     """Return why there is no prompt at `port`: no interpreter, a closed window, or nothing that answers at all."""
     try:
-        return FlashError("no-micropython" if _blank(port) else "window-closed", port=port)
+        service = _silent(port)["service"]
     except FlashError as error:
         return error
+    return FlashError({None: "no-micropython", True: "window-closed", False: "no-prompt"}[service], port=port)
 
 
-def _blank(port: str) -> bool:
-    return rom.read(port, image.TABLE, _LOOK)[image.APP - image.TABLE] == 0xFF
+def _silent(port: str) -> dict[str, Any]:
+    """What its ROM loader tells of a board without a prompt. FlashError: port-*, no-answer, esptool."""
+    with rom.hold(port):
+        chip, mac = rom.identify(port)
+        found = {"chip": chip, "mac": mac, "service": None}
+        files = flashfs.FlashFiles(port, chip)
+        if files.blank:
+            return found | {"what": "blank"}
+        closed = flashfs.service(files)
+    if closed:
+        return found | closed | {"what": "in service, window closed", "service": True}
+    return found | {"what": "no prompt, and not in service", "service": False}
 
 
 def _words(found: dict[str, Any]) -> str:

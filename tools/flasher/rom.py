@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from tools.flasher import ports
 from tools.flasher.errors import FlashError
@@ -41,6 +42,7 @@ _SILENT = ("No serial data received", "Failed to connect", "Wrong boot mode", "I
 
 baud = 460800
 _running: set[subprocess.Popen[str]] = set()
+_held: set[str] = set()
 
 
 def identify(port: str) -> tuple[str, str]:
@@ -84,6 +86,21 @@ def erase(port: str, offset: int, size: int) -> None:
     _esptool(port, ["erase-region", hex(offset), hex(size)], _CONNECT_S + size / _BYTES_PER_S)
 
 
+@contextmanager
+def hold(port: str) -> Iterator[None]:
+    """
+    Keep the chip in its loader between what is asked inside, and start it once at the end. A tag in service counts its
+    starts, and takes many short ones in a row for a fault of its own (docs/reliability.md: safe mode).
+    """
+    _held.add(port)
+    try:
+        yield
+    finally:
+        _held.discard(port)
+        with suppress(FlashError):
+            identify(port)
+
+
 def stop() -> None:
     """End every esptool that runs: nobody waits for it any more."""
     for program in list(_running):
@@ -98,7 +115,8 @@ def _esptool(
     port: str, words: list[str], deadline_s: float, percent: Callable[[float], None] | None = None
 ) -> str:
     ports.probe(port)
-    command = [sys.executable, "-m", "esptool", "--port", port, "--baud", str(baud), *words]
+    command = [sys.executable, "-m", "esptool", "--port", port, "--baud", str(baud)]
+    command += [*(("--after", "no-reset") if port in _held else ()), *words]
     # Not a terminal, so that lines come as lines.
     with subprocess.Popen(
         command,

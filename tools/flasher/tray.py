@@ -69,6 +69,15 @@ def run(
     return next((error.status for error in tray.errors if error), 0)
 
 
+def give_up(screen: Screen, threads: list[threading.Thread]) -> None:
+    """After Ctrl-C: end what runs in these threads, and give them 3 s."""
+    screen.stopped.set()
+    rom.stop()
+    end_s = time.monotonic() + _END_S
+    for thread in threads:
+        thread.join(max(0.0, end_s - time.monotonic()))
+
+
 class _Tray:
     def __init__(self, site: Site, screen: Screen, report: Report, options: Options) -> None:
         self._parts = (site, screen, report, options)
@@ -99,12 +108,7 @@ class _Tray:
 
     def stop(self) -> None:
         """Nobody waits any more: end what runs, and say so in the report."""
-        self._screen.stopped.set()
-        rom.stop()
-        end_s = time.monotonic() + _END_S
-        for place in self._places.values():
-            if place.thread:
-                place.thread.join(max(0.0, end_s - time.monotonic()))
+        give_up(self._screen, [place.thread for place in self._places.values() if place.thread])
         self._report.stop()
 
     def words(self) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tools.flasher import firmware, flashfs
+from tools.flasher import firmware
 from tools.flasher.atdesk import register
 from tools.flasher.burn import burn
 from tools.flasher.check import check
@@ -94,15 +94,10 @@ class Job:
         self._history = [
             r for r in rows if r.get("mac") == found["mac"] and r["number"] != self.row["number"]
         ]
-        if found["micropython"] is None and found["what"] != "blank":
-            closed = flashfs.service(self.port, found["chip"])
-            if closed:
-                self._note(closed)
-                self._in_service(closed)
-            return
         if found["service"]:
             self._in_service(found)
-            if self._changes():
+            # Its window is open.
+            if found["micropython"] and self._changes():
                 # It was proven with something else.
                 with Repl(self.port) as prompt:
                     prompt.call("unmark")
