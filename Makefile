@@ -16,8 +16,8 @@ help:  ## list the targets
 demo: $(READY) $(UMQTT)  ## the whole story once: a press, the desk's answer, felt (ARGS="--json FILE")
 	@$(PY) -m sim demo $(ARGS)
 
-test: $(READY) $(UMQTT) $(ROBUST)  ## all tests (ARGS="-k name")
-	$(PY) -m pytest $(ARGS)
+test: $(READY) $(UMQTT) $(ROBUST)  ## all tests, two files at a time (ARGS="-k name", ARGS="-n 0" for one)
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(READY) $(UMQTT)  ## 2,000 deterministic worlds and the mutants (ARGS="--seed N" replays one)
 	$(PY) -m faults.simulate $(ARGS)

@@ -47,13 +47,7 @@ _held: set[str] = set()
 
 def identify(port: str) -> tuple[str, str]:
     """Return (chip, MAC). FlashError: port-*, no-answer."""
-    try:
-        text = _esptool(port, ["chip-id"], _CONNECT_S)
-    except FlashError as error:
-        if error.kind != "esptool":
-            raise
-        # A board that was plugged in a moment ago may still be talking.
-        text = _esptool(port, ["chip-id"], _CONNECT_S)
+    text = _twice(port, ["chip-id"], _CONNECT_S)
     chip, mac = _CHIP.search(text), _MAC.search(text)
     if not chip or not mac:
         raise FlashError("no-answer", port=port)
@@ -77,7 +71,7 @@ def read(port: str, offset: int, size: int, progress: Progress | None = None) ->
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "flash.bin"
         words = ["read-flash", hex(offset), hex(size), str(path)]
-        _esptool(port, words, _CONNECT_S + size / _BYTES_PER_S, _scaled(progress, size))
+        _twice(port, words, _CONNECT_S + size / _BYTES_PER_S, _scaled(progress, size))
         return path.read_bytes()
 
 
@@ -109,6 +103,18 @@ def stop() -> None:
 
 def _scaled(progress: Progress | None, size: int) -> Callable[[float], None]:
     return lambda percent: progress(int(size * percent / 100), size) if progress else None
+
+
+def _twice(
+    port: str, words: list[str], deadline_s: float, percent: Callable[[float], None] | None = None
+) -> str:
+    """What only asks may be asked again: a board that was plugged in a moment ago talks, and a line has noise."""
+    try:
+        return _esptool(port, words, deadline_s, percent)
+    except FlashError as error:
+        if error.kind != "esptool":
+            raise
+    return _esptool(port, words, deadline_s, percent)
 
 
 def _esptool(
