@@ -158,7 +158,7 @@ class StoryRig:
         if tag:
             await tag.stop()
 
-    async def says(self, text: str, timeout_s: float = 20) -> str:
+    async def says(self, text: str, timeout_s: float = 60) -> str:
         """Wait for a console line that holds `text`; return it."""
 
         def found() -> str | None:
@@ -170,7 +170,7 @@ class StoryRig:
         """Press, and wait until the alert is on flash."""
         self.story.began_ms = now_ms()
         await self.panel.press(HOLD_MS + 150)
-        await self.story.until_event("on flash", 10, "no alert on flash")
+        await self.story.until_event("on flash", 20, "no alert on flash")
 
     async def message(
         self, right: Callable[[dict[str, Any]], bool], timeout_s: float, what: str, after: int = 0
@@ -187,7 +187,7 @@ class StoryRig:
         await self.feels("received", began_ms)
         return next(m for m in self.story.stored if m["kind"] == ALERT and m["t_ms"] >= began_ms)
 
-    async def feels(self, signal: str, after_ms: float, timeout_s: float = 10) -> float:
+    async def feels(self, signal: str, after_ms: float, timeout_s: float = 40) -> float:
         """Wait for a signal on the motor's pin; return when it began."""
 
         wanted = patterns()[signal]
@@ -203,7 +203,7 @@ class StoryRig:
 
         return await self.story.until(found, timeout_s, f"{signal!r} was not felt")
 
-    async def blinks(self, timeout_s: float = 32) -> None:
+    async def blinks(self, timeout_s: float = 64) -> None:
         """Wait until the light has said that something is wrong."""
         await self.story.until(self._light.blinked, timeout_s, "the light did not say `fault`")
 
@@ -211,7 +211,7 @@ class StoryRig:
         """Return what is in the outbox on flash: name to record."""
         return {n: data for n, data in image.read(self.flash).items() if n.startswith("data/outbox/")}
 
-    async def told(self, text: str, timeout_s: float = 20) -> None:
+    async def told(self, text: str, timeout_s: float = 60) -> None:
         """Wait until the desk has a state message `link: ...` with this text."""
 
         def right(message: dict[str, Any]) -> bool:

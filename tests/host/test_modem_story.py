@@ -124,12 +124,14 @@ async def waits_and_arrives(rig: StoryRig, cause: Cause) -> None:
     name = min(kept)  # an update may have joined it
     assert not rig.story.stored
     await done(cause.right(rig))
-    alert = await rig.alert(40)
+    alert = await rig.alert(80)
     assert bytes.fromhex(alert["token"]) in kept[name]
     await rig.told(cause.said)
     await rig.story.until(lambda: name not in rig.waiting(), 5, "the alert stays in the outbox")
 
 
+# Deadlines are wide: a machine with other work is slow, not wrong.
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("group", ["SIM", "network", "broker"])
 def test_what_is_wrong_with_it_is_named_and_the_alert_waits_for_its_end(tmp_path, group):
     """The causes of a group side by side: a tag waits most of the time."""
@@ -139,7 +141,7 @@ def test_what_is_wrong_with_it_is_named_and_the_alert_waits_for_its_end(tmp_path
         folder.mkdir()
         rig = StoryRig(folder, **cause.options)
         try:
-            async with asyncio.timeout(70), rig.running():
+            async with asyncio.timeout(200), rig.running():
                 await waits_and_arrives(rig, cause)
         except Exception as error:
             error.add_note(f"the cause: {name}")
