@@ -276,6 +276,31 @@ def test_a_fault_of_our_own_at_one_board_is_no_success(tmp_path, monkeypatch, ca
     assert [row["result"] for row in report.rows()] == [UNFINISHED]
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_ctrl_c_is_in_the_report_also_when_it_comes_twice(tmp_path, monkeypatch, twice):
+    at_work = threading.Event()
+
+    def look(port: str) -> None:
+        at_work.set()
+        threading.Event().wait(20)
+
+    def interrupted(*_: object) -> None:
+        assert at_work.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whole, "look", look)
+    monkeypatch.setattr(tray.time, "sleep", interrupted)
+    monkeypatch.setattr(tray, "_END_S", 0.1)
+    if twice:
+        monkeypatch.setattr(threading.Thread, "join", interrupted)
+    place, report = _site(tmp_path, ""), Report(tmp_path / "tray")
+    try:
+        assert tray.run(["/dev/null"], None, place, Screen(True), report, Options()) == tray.STOPPED
+    except KeyboardInterrupt:
+        assert twice
+    assert [row["result"] for row in Report(tmp_path / "tray").rows()] == [STOPPED]
+
+
 def test_a_tag_that_check_refuses_has_its_figures_in_the_report(tmp_path, monkeypatch):
     place, report = _site(tmp_path, ""), Report(tmp_path / "tray")
     (tmp_path / "registrations" / "0123456789abcdef.json").write_text("{}")

@@ -108,6 +108,7 @@ class _Tray:
 
     def stop(self) -> None:
         """Nobody waits any more: end what runs, and say so in the report."""
+        self._report.stop()  # at once: who is in a hurry presses Ctrl-C again
         give_up(self._screen, [place.thread for place in self._places.values() if place.thread])
         self._report.stop()
 
