@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -110,7 +111,16 @@ def tags_list(arguments: Namespace) -> None:
     with _store(arguments) as store:
         rows = store.tag_rows()
     if arguments.json:
-        names = ("tag", "name", "generation", "heard_ms", "battery_mv", "revoked_ms", "link_lost")
+        names = (
+            "tag",
+            "name",
+            "generation",
+            "heard_ms",
+            "silent_ms",
+            "battery_mv",
+            "revoked_ms",
+            "link_lost",
+        )
         print(json.dumps([{name: row[name] for name in names} for row in rows], indent=2))
         return
     print(
@@ -121,7 +131,7 @@ def tags_list(arguments: Namespace) -> None:
                     row["tag"],
                     show.printable(row["name"]) or "-",
                     str(row["generation"]),
-                    "revoked" if row["revoked_ms"] else "link lost" if row["link_lost"] else "in service",
+                    _state(row),
                     show.utc(row["heard_ms"] // 1000 if row["heard_ms"] else None),
                     f"{row['battery_mv']} mV" if row["battery_mv"] else "-",
                 ]
@@ -129,6 +139,14 @@ def tags_list(arguments: Namespace) -> None:
             ),
         )
     )
+
+
+def _state(row: sqlite3.Row) -> str:
+    if row["revoked_ms"]:
+        return "revoked"
+    if row["silent_ms"]:
+        return "SILENT"
+    return "link lost" if row["link_lost"] else "in service"
 
 
 def tags_import(arguments: Namespace) -> None:

@@ -86,6 +86,14 @@ class Intake:
         with self.store.transaction():
             self.store.said(answer.incident, answer.rev)
 
+    def silences(self, since_ms: int) -> list[Event]:
+        """The tags that have fallen silent, as events; before `since_ms` nobody listened. Raises StoreError."""
+        with self.store.transaction():
+            rows = self.store.fall_silent(since_ms)
+        return [
+            stamp("silent", tag=row["tag"], name=row["name"], heard_unix_ms=row["heard_ms"]) for row in rows
+        ]
+
     def _registration(self, tag: str) -> Registration:
         row = self.store.tag(tag)
         if row is None:
@@ -124,10 +132,12 @@ class Intake:
             self.store.put_incident(incident)
         self.store.put_message(tag, claims, digest, payload, verdict, incident.id if incident else None)
         if verdict == NEW:
-            self.store.move_mark(tag, claims)
+            self.store.move_mark(registration, claims)
         self._ack(answer, registration, claims, digest, incident, said)
         stored = {"what": "stored", **said, **_where(incident), "token": payload.hex()}
         happened = [stored if verdict == NEW else {**stored, "reason": verdict}]
+        if verdict == NEW and row is not None and row["silent_ms"]:
+            happened.append({"what": "heard_again", "tag": tag, "silent_ms": unix_ms() - row["heard_ms"]})
         if incident and ring:
             happened.append(
                 {"what": "rang", "tag": tag, **_where(incident), "reason": ring, "test": incident.test}

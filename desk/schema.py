@@ -4,9 +4,22 @@ The tables of the desk's database.
 A change of them needs a new SCHEMA_VERSION and a way to bring an old file there.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x4F426567  # "OBeg" in the file's header: this database is a desk's
 
+# What brings a file of each older version to the next one.
+UPGRADES = {
+    1: """
+ALTER TABLE tags ADD COLUMN heartbeat_s INTEGER NOT NULL DEFAULT 600;
+ALTER TABLE tags ADD COLUMN night TEXT;
+ALTER TABLE tags ADD COLUMN due_ms INTEGER;
+ALTER TABLE tags ADD COLUMN silent_ms INTEGER;
+CREATE INDEX tags_by_due ON tags (due_ms) WHERE silent_ms IS NULL;
+UPDATE tags SET due_ms = heard_ms
+""",
+}
+# In `tags`: `night` is a JSON list, or NULL; `due_ms`: from when on it is silent unless it is heard (silence.py), NULL:
+# it was never heard; `silent_ms`: when it was found silent, NULL: it is not.
 # `reuses` holds messages whose counters were used before, so that `messages` can keep its UNIQUE.
 # A row of `incidents` is an incidents.Incident: `flags` is a comma-separated list.
 SCHEMA = """
@@ -15,8 +28,10 @@ CREATE TABLE tags (
     up BLOB NOT NULL, down BLOB NOT NULL, broker BLOB NOT NULL,
     name TEXT NOT NULL DEFAULT '', added_ms INTEGER NOT NULL, revoked_ms INTEGER,
     mark_epoch INTEGER NOT NULL DEFAULT -1, mark_seq INTEGER NOT NULL DEFAULT -1,
-    nonces BLOB NOT NULL DEFAULT x'', heard_ms INTEGER, battery_mv INTEGER
+    nonces BLOB NOT NULL DEFAULT x'', heard_ms INTEGER, battery_mv INTEGER,
+    heartbeat_s INTEGER NOT NULL DEFAULT 600, night TEXT, due_ms INTEGER, silent_ms INTEGER
 );
+CREATE INDEX tags_by_due ON tags (due_ms) WHERE silent_ms IS NULL;
 CREATE TABLE incidents (
     id INTEGER PRIMARY KEY, tag TEXT NOT NULL REFERENCES tags, first BLOB NOT NULL, digest BLOB,
     level INTEGER NOT NULL, rev INTEGER NOT NULL, said_rev INTEGER NOT NULL, presses INTEGER NOT NULL,

@@ -23,7 +23,8 @@ import aiomqtt
 from desk.broker import Broker, BrokerError, explain
 from desk.events import Event, Events, stamp
 from desk.intake import Answer, Intake
-from desk.store import Store, StoreError
+from desk.show import printable, utc
+from desk.store import Store, StoreError, unix_ms
 
 _log = logging.getLogger("desk")
 
@@ -31,6 +32,9 @@ _FILTER = "obereg/+/up/#"
 _KEEP_ALIVE_S = 15
 _BROKER_TIMEOUT_S = 10.0
 _POLL_S = 0.1
+_SILENCE_POLL_S = 30.0
+# A broker that was away for less has not kept a heartbeat from us: its tags say it again.
+_AWAY_MS = 60_000
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MAX_S = 1.0  # while the desk is away the broker throws alerts away
 _REFUSALS_A_MINUTE = 30
@@ -50,6 +54,7 @@ class Server:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._ever_ready = False
         self._ready = False
+        self._listening_ms = self._lost_ms = 0  # since when we listen; when we last ceased to
         self._minute = 0
         self._told_this_minute = 0
 
@@ -61,6 +66,7 @@ class Server:
             problem = explain(await self._session(), self._broker)
             if self._ready:
                 self._ready = False
+                self._lost_ms = unix_ms()
                 self._events.write(stamp("lost_broker", reason=problem.text))
                 delay_s, told = _BACKOFF_FIRST_S, ""
             if problem.fatal and not self._ever_ready:
@@ -84,10 +90,13 @@ class Server:
             async with self._client() as client:
                 await client.subscribe(_FILTER, qos=1)
                 self._ready = self._ever_ready = True
+                if unix_ms() - self._lost_ms > _AWAY_MS:
+                    self._listening_ms = unix_ms()
                 _log.info("ready at %s", self._broker)
                 self._events.write(stamp("ready", broker=str(self._broker)))
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch(client))
+                    tasks.create_task(self._watch_silence())
                     async for message in client.messages:
                         answer = await self._take(message)
                         if answer and answer.token is not None:
@@ -160,8 +169,27 @@ class Server:
                     _log.critical("no level is said: %s", error)
             await asyncio.sleep(_POLL_S)
 
+    async def _watch_silence(self) -> None:
+        """Say which tags have missed three heartbeats."""
+        while True:
+            await asyncio.sleep(_SILENCE_POLL_S)
+            try:
+                for event in await self._in_worker(self._intake.silences, self._listening_ms):
+                    self._tell(event)
+            except StoreError as error:
+                _log.critical("no silent tag is looked for: %s", error)
+
     def _tell(self, event: Event) -> None:
         self._events.write(event)
+        if event["what"] == "silent":
+            heard = utc(event["heard_unix_ms"] // 1000)
+            _log.error(
+                "tag %s (%s) is silent: it has missed 3 heartbeats, last heard %s. Call the family: it may be empty,"
+                " broken, or out of reach",
+                *(event["tag"], printable(event["name"]) or "no name", heard),
+            )
+        elif event["what"] == "heard_again":
+            _log.warning("tag %s is heard again after %d min", event["tag"], event["silent_ms"] // 60_000)
         if event["what"] == "rang":
             test = " (a TEST)" if event["test"] else ""
             _log.warning(

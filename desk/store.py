@@ -5,12 +5,14 @@ Every change is one transaction. A `Store` is used by one thread at a time; othe
 use the same file beside it.
 """
 
+import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 from desk import DeskError
 from desk.claims import LINK_LOST, Claims
 from desk.incidents import CLOSED, FLAG_REUSE, REUSE, Incident
-from desk.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from desk.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, UPGRADES
+from desk.silence import Rhythm
 from desk.tags import Registration
 
 _BUSY_TIMEOUT_MS = 5000
@@ -120,20 +123,32 @@ class Store:
         if empty:
             with self.transaction():
                 if self._check_owner():  # still, now that no other process can write
-                    for statement in SCHEMA.split(";"):
-                        self.db.execute(statement)
+                    self._execute(SCHEMA)
                     self.db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif self._version() != SCHEMA_VERSION:
+            with self.transaction():
+                for version in range(self._version(), SCHEMA_VERSION):
+                    self._execute(UPGRADES[version])
+                self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _execute(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            self.db.execute(statement)
+
+    def _version(self) -> int:
+        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def _check_owner(self) -> bool:
-        """True for an empty file, False for a desk's database of this version; StoreError for any other."""
-        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        """True for an empty file, False for a desk's database, this old at most; StoreError for any other."""
+        version = self._version()
         (owner,) = self.db.execute("PRAGMA application_id").fetchone()
         if version == owner == 0 and not self.db.execute("SELECT 1 FROM sqlite_master").fetchone():
             return True
         if owner != APPLICATION_ID:
             raise StoreError(f"{self.path} is another program's database")
-        if version != SCHEMA_VERSION:
+        if version > SCHEMA_VERSION or version < min(UPGRADES):
             raise StoreError(
                 f"{self.path} has schema {version}, this desk knows {SCHEMA_VERSION}: run a newer desk"
             )
@@ -153,16 +168,26 @@ class Store:
     def put_tag(self, tag: Registration, name: str = "", replace: bool = False) -> bool:
         """Keep a registration; True if it is new or replaced, False if known. StoreError on other keys."""
         known = self.tag(tag.tag)
-        if known and registration_of(known) == tag:
+        night = json.dumps(tag.rhythm.night) if tag.rhythm.night else None
+        if known and replace_fields(registration_of(known), rhythm=tag.rhythm) == tag:
+            # A tag that was given other settings is no other tag.
+            self.db.execute(
+                "UPDATE tags SET heartbeat_s = ?, night = ? WHERE tag = ?",
+                (tag.rhythm.heartbeat_s, night, tag.tag),
+            )
             return False
         if known and not replace:
             raise StoreError(f"tag {tag.tag} is known with other keys; --replace takes the new ones")
         self.db.execute(
-            "INSERT INTO tags (tag, generation, up, down, broker, name, added_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO tags (tag, generation, up, down, broker, name, added_ms, heartbeat_s, night)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (tag) DO UPDATE SET generation = excluded.generation, up = excluded.up,"
-            " down = excluded.down, broker = excluded.broker, revoked_ms = NULL",
-            (tag.tag, tag.generation, tag.up, tag.down, tag.broker, name, unix_ms()),
+            " down = excluded.down, broker = excluded.broker, revoked_ms = NULL,"
+            " heartbeat_s = excluded.heartbeat_s, night = excluded.night",
+            (
+                *(tag.tag, tag.generation, tag.up, tag.down, tag.broker, name, unix_ms()),
+                *(tag.rhythm.heartbeat_s, night),
+            ),
         )
         return True
 
@@ -172,6 +197,22 @@ class Store:
         return (
             self.db.execute(f"UPDATE tags SET revoked_ms = ? WHERE {wanted}", (unix_ms(), tag)).rowcount > 0
         )
+
+    def fall_silent(self, since_ms: int) -> list[sqlite3.Row]:
+        """
+        Note which tags have missed three heartbeats; return the rows of those that were not noted before. A tag that
+        was never heard is not missed; before `since_ms` nobody listened.
+        """
+        now_ms = unix_ms()
+        wanted = "due_ms < ? AND silent_ms IS NULL AND revoked_ms IS NULL"
+        found = [
+            row
+            for row in self.rows(f"SELECT * FROM tags WHERE {wanted}", now_ms)
+            if _due_ms(registration_of(row), max(row["heard_ms"], since_ms)) < now_ms
+        ]
+        for row in found:
+            self.db.execute("UPDATE tags SET silent_ms = ? WHERE tag = ?", (now_ms, row["tag"]))
+        return found
 
     def say_nonce(self, tag: str, nonce: bytes) -> None:
         """Remember a nonce before it is said; the last few are kept, because any ack may be lost."""
@@ -203,12 +244,16 @@ class Store:
             (tag, claims.epoch, claims.seq, digest, claims.kind, token, unix_ms(), verdict, incident),
         )
 
-    def move_mark(self, tag: str, claims: Claims) -> None:
-        """This message is the tag's latest: earlier wills are void."""
+    def move_mark(self, registration: Registration, claims: Claims) -> None:
+        """This message is the tag's latest: earlier wills are void, and it is silent no longer."""
+        tag, heard_ms = registration.tag, unix_ms()
         self.db.execute(
-            "UPDATE tags SET mark_epoch = ?, mark_seq = ?, heard_ms = ?, battery_mv = coalesce(?, battery_mv)"
-            " WHERE tag = ?",
-            (claims.epoch, claims.seq, unix_ms(), claims.battery_mv, tag),
+            "UPDATE tags SET mark_epoch = ?, mark_seq = ?, heard_ms = ?, battery_mv = coalesce(?, battery_mv),"
+            " due_ms = ?, silent_ms = NULL WHERE tag = ?",
+            (
+                *(claims.epoch, claims.seq, heard_ms, claims.battery_mv),
+                *(_due_ms(registration, heard_ms), tag),
+            ),
         )
         self.db.execute(
             "UPDATE messages SET void = 1 WHERE tag = ? AND kind = ? AND (epoch, seq) <> (?, ?)",
@@ -274,7 +319,13 @@ class Store:
 
 def registration_of(row: sqlite3.Row) -> Registration:
     """The registration in a row of `tags`."""
-    return Registration(row["tag"], row["generation"], row["up"], row["down"], row["broker"])
+    night = tuple(json.loads(row["night"])) if row["night"] else None
+    rhythm = Rhythm(row["heartbeat_s"], night)
+    return Registration(row["tag"], row["generation"], row["up"], row["down"], row["broker"], rhythm)
+
+
+def _due_ms(registration: Registration, heard_ms: int) -> int:
+    return registration.rhythm.silent_s(heard_ms // 1000) * 1000
 
 
 def nonces_of(row: sqlite3.Row | None) -> list[bytes]:

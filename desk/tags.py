@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from desk import DeskError
+from desk.silence import DEFAULT_S, USUAL, Rhythm
 
 KEY_NAMES = ("up", "down", "broker")
 _TAG = re.compile(r"[0-9a-f]{16}")
@@ -35,13 +36,14 @@ class TagError(DeskError):
 
 @dataclass(frozen=True)
 class Registration:
-    """What the desk holds of one tag: `tag` is 16 hex digits, the keys 32 bytes each."""
+    """What the desk holds of one tag: `tag` is 16 hex digits, the keys 32 bytes each; when it is to be heard."""
 
     tag: str
     generation: int
     up: bytes
     down: bytes
     broker: bytes
+    rhythm: Rhythm = USUAL
 
     @property
     def kid(self) -> bytes:
@@ -71,13 +73,19 @@ def parse_registration(fields: object) -> Registration:
     if fields.get("obereg") != _VERSION:
         raise TagError(f'"obereg" is {fields.get("obereg")!r}; this desk knows {_VERSION}')
     keys = {name: bytes.fromhex(_hex(fields, name, _KEY)) for name in KEY_NAMES}
-    return Registration(tag=_hex(fields, "tag", _TAG), generation=_generation(fields), **keys)
+    tag, generation, rhythm = _hex(fields, "tag", _TAG), _generation(fields), _rhythm(fields)
+    return Registration(tag=tag, generation=generation, rhythm=rhythm, **keys)
 
 
 def registration_json(tag: Registration) -> str:
     """One registration as one line of JSON."""
     keys = {name: getattr(tag, name).hex() for name in KEY_NAMES}
-    return json.dumps({"obereg": _VERSION, "tag": tag.tag, "generation": tag.generation, **keys})
+    fields = {"obereg": _VERSION, "tag": tag.tag, "generation": tag.generation, **keys}
+    if tag.rhythm.heartbeat_s != DEFAULT_S:
+        fields["heartbeat_s"] = tag.rhythm.heartbeat_s
+    if tag.rhythm.night:
+        fields["night"] = list(tag.rhythm.night)
+    return json.dumps(fields)
 
 
 def read_registrations(path: str) -> Iterator[Registration]:
@@ -140,6 +148,18 @@ def _hex(fields: dict[str, Any], name: str, form: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not form.fullmatch(value):
         raise TagError(f'"{name}" must be {16 if form is _TAG else 64} lower-case hex digits')
     return value
+
+
+def _rhythm(fields: dict[str, Any]) -> Rhythm:
+    heartbeat_s, night = fields.get("heartbeat_s", DEFAULT_S), fields.get("night")
+    if type(heartbeat_s) is not int or not 60 <= heartbeat_s <= 86400:
+        raise TagError('"heartbeat_s" must be 60..86400')
+    if night is None:
+        return Rhythm(heartbeat_s)
+    ends = night if isinstance(night, list) else []
+    if len(ends) != 2 or any(type(end) is not int or not 0 <= end < 1440 for end in ends):
+        raise TagError('"night" must be two minutes of the UTC day, each 0..1439')
+    return Rhythm(heartbeat_s, (ends[0], ends[1]))
 
 
 def _generation(fields: dict[str, Any]) -> int:

@@ -315,12 +315,12 @@ def test_a_commit_reaches_the_disk_before_it_returns(store: Store) -> None:
         ("{tmp}", "cannot open"),
         ("{tmp}/noise", "not a database"),
         ("{tmp}/theirs", "another program"),
-        ("sqlite:///{tmp}/newer", "schema 2"),
+        ("sqlite:///{tmp}/newer", "schema 3"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path, url: str, words: str) -> None:
     (tmp_path / "noise").write_bytes(b"this is no database " * 100)
-    for name, sql in (("theirs", "CREATE TABLE t (x)"), ("newer", "PRAGMA user_version = 2")):
+    for name, sql in (("theirs", "CREATE TABLE t (x)"), ("newer", "PRAGMA user_version = 3")):
         if name == "newer":
             Store(str(tmp_path / name), create=True).close()
         other = sqlite3.connect(tmp_path / name)

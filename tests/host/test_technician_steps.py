@@ -96,6 +96,12 @@ def test_provisioning_again_keeps_the_identity_and_a_new_one_is_made_only_when_a
         first = table.registrations()
         await table.good("provision")
         assert table.registrations() == first
+        # The desk is told when to miss it.
+        text = table.site.read_text()
+        added = 'heartbeat_s = 900\nnight = ["21:00", "07:00"]\nutc_offset = "+03:00"\n[tag.broker]'
+        table.site.write_text(text.replace("[tag.broker]", added))
+        await table.good("provision")
+        assert table.registrations() == [{**first[0], "heartbeat_s": 900, "night": [1080, 240]}]
         await table.good("provision", "--new-identity")
         both = table.registrations()
         assert len(both) == 2

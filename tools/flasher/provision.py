@@ -46,7 +46,11 @@ def provision(port: str, site: Site, screen: Screen, new: bool = False) -> str:
             known = identify(tag, fresh)
         if known is None:
             raise FlashError("not-written", what="the identity")
-    registration = tags.parse_registration({"obereg": 1, **known})
+    # What the desk expects of it: silence is a fault.
+    rhythm: dict[str, Any] = {
+        name: site.config[name] for name in ("heartbeat_s", "night") if name in site.config
+    }
+    registration = tags.parse_registration({"obereg": 1, **known, **rhythm})
     path = write_registration(site.registrations, registration)
     kept = "new identity" if fresh else "its identity is kept"
     screen.say(
