@@ -2,10 +2,17 @@
 
 import asyncio
 
+import app
 import pytest
 
 from tests.host.app_setup import Setup
 from tests.host.fakes import Now, run, ticking
+
+
+@pytest.fixture
+def slowly(monkeypatch):
+    """Ticks of a second: hours cost less."""
+    monkeypatch.setattr(app, "_TICK_MS", 1000)
 
 
 @pytest.fixture
@@ -78,13 +85,13 @@ def at(hour: int, minute: int = 0) -> int:
         (NIGHT, None, 600),
     ],
 )
-def test_at_night_a_heartbeat_every_4_h_is_enough(setup, night, utc_s, every_s):
+def test_at_night_a_heartbeat_every_4_h_is_enough(setup, slowly, night, utc_s, every_s):
     setup.app.night, setup.tag.utc_s = night, utc_s
     setup.run(2 * every_s + 1)
     assert setup.tag.when("heartbeat") == pytest.approx([every_s, 2 * every_s], abs=0.5)
 
 
-def test_a_night_does_not_make_heartbeats_more_frequent(setup):
+def test_a_night_does_not_make_heartbeats_more_frequent(setup, slowly):
     setup.app.night, setup.tag.utc_s, setup.app.heartbeat_s = NIGHT, at(23), 17000
     setup.run(17001)
     assert len(setup.tag.when("heartbeat")) == 1
