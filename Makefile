@@ -39,7 +39,7 @@ table: $(READY) $(UMQTT)  ## a technician's table in the simulator: a board on a
 tray: $(READY) $(UMQTT)  ## ten boards through flash.py all, 20 cuts, 1,000 identities (about 8 minutes)
 	$(PY) -m faults.tray $(ARGS)
 
-tray-long: $(READY) $(UMQTT)  ## the same with 200 cuts
+tray-long: $(READY) $(UMQTT)  ## the same with 200 cuts (about an hour)
 	$(PY) -m faults.tray --long $(ARGS)
 
 check: $(READY) $(UMQTT) $(STUBS)  ## ruff (lint, format) and types of firmware and host code
