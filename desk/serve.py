@@ -190,7 +190,7 @@ class Server:
             )
         elif event["what"] == "heard_again":
             _log.warning("tag %s is heard again after %d min", event["tag"], event["silent_ms"] // 60_000)
-        if event["what"] == "rang":
+        elif event["what"] == "rang":
             test = " (a TEST)" if event["test"] else ""
             _log.warning(
                 "incident %d rings: %s, tag %s%s", event["incident"], event["reason"], event["tag"], test

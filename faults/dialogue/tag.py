@@ -17,7 +17,7 @@ from faults.dialogue.far import PORT
 from faults.world.body import HOLD_MS
 from faults.world.flash import NVS, Disk, Power, RTCMemory
 from tests.host.fakes import RTC, ButtonPin
-from tests.host.joined import Stores, join_tag
+from tests.host.joined import Stores, join_app
 
 _KEEP_ALIVE_S = 18000
 _HEARTBEAT_S = 600
@@ -68,16 +68,7 @@ class Worn:
         )
         firmware.haptics = SimpleNamespace(feel=lambda signal: None, run=_for_ever)
         firmware.sky = SimpleNamespace(power=lambda on: None, fix=lambda: None, run=lambda tag: _for_ever())
-        self.tag = firmware.tag = tag = join_tag(
-            stores,
-            rtc,
-            world.dice.getrandbits,
-            log,
-            fix=firmware.sky.fix,
-            feel=firmware.haptics.feel,
-            hurry=firmware.hurry,
-            cell=firmware.cell,
-        )
+        self.tag = tag = join_app(firmware, stores, rtc, world.dice.getrandbits, log)
         wire = world.wire
         self.modem = firmware.modem = SIM7080(
             wire,

@@ -23,7 +23,7 @@ from tag import Tag
 
 from faults.world.flash import NVS, Disk, Power, PowerCut, RTCMemory
 from tests.host.fakes import RTC, ButtonPin, Now, end
-from tests.host.joined import Stores, join_tag
+from tests.host.joined import Stores, join_app
 
 HOLD_MS = 600
 _KEEP_ALIVE_S = 18000
@@ -195,16 +195,7 @@ class Body:
         firmware.board = SimpleNamespace(button=self.pin, charging=lambda: False)
         firmware.haptics = _Motor(self)
         firmware.sky = Sky(self)
-        firmware.tag = tag = join_tag(
-            self._stores(),
-            self.rtc,
-            world.dice.getrandbits,
-            log,
-            fix=firmware.sky.fix,
-            feel=firmware.haptics.feel,
-            hurry=firmware.hurry,
-            cell=firmware.cell,
-        )
+        tag = join_app(firmware, self._stores(), self.rtc, world.dice.getrandbits, log)
         judge = world.judge
         dial = Dial("broker.example", 8883, tag.me.tag, tag.me.password, _KEEP_ALIVE_S)
         firmware.link = tag.link = Link(

@@ -7,14 +7,13 @@ So what esptool writes is what the interpreter then finds, and what the tag wrot
 """
 
 import argparse
-import ctypes
 import mmap
 import signal
 import socket
 import threading
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from sim.cable.orphan import end_with_parent
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     parser.add_argument("--flash", required=True)
     parser.add_argument("--mac", required=True, help="12 hex digits")
     arguments = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever started us is gone: so are we
+    end_with_parent(signal.SIGKILL)
     from esp32_mock_bootloader import registers, server
 
     # The mock's chips of one kind share an address; ours are told apart by it.

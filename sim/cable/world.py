@@ -9,7 +9,6 @@ A technician's table: boards on cables, each with its modem, sky and panel; one 
 """
 
 import asyncio
-import ctypes
 import hashlib
 import json
 import os
@@ -19,11 +18,13 @@ import shutil
 import signal
 import socket
 import sys
+from functools import partial
 
 from desk import tags
 from sim import certs
 from sim.cable import interpreter
 from sim.cable.board import CableBoard
+from sim.cable.orphan import end_with_parent
 from sim.common import ROOT, SimError
 from sim.modem import Modem
 from sim.modem_wires import QuickWires, Wires
@@ -33,8 +34,6 @@ from sim.sky import Sky
 
 SPEED = 10.0  # at 20 a busy computer is too slow for the payload of a certificate
 APN = "obereg"
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 _UP_S = 20.0
 # The prompt and its scripts lie beside the whole firmware, its modem and TLS: at 192 KB one in ten ran out of it.
 HEAP = 216 * 1024
@@ -258,7 +257,8 @@ class Table:
                 stdout=log,
                 stderr=log,
                 process_group=0,
-                preexec_fn=_end_with_parent,
+                # A closed terminal kills us at once; mosquitto takes a SIGHUP for a wish to read its settings again.
+                preexec_fn=partial(end_with_parent, signal.SIGTERM),
             )
         try:
             async with asyncio.timeout(_UP_S):
@@ -278,11 +278,6 @@ class Table:
         path.touch(0o600)
         path.write_text(text)
         return path
-
-
-def _end_with_parent() -> None:
-    # A closed terminal kills this program at once, and mosquitto takes a SIGHUP for a wish to read its settings again.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def _hear(program: asyncio.subprocess.Process) -> None:

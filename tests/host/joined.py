@@ -57,3 +57,15 @@ def join_tag(
     utc = Clock(rtc.set, max(BUILT_S, stores.signed_s()), counting.clock_trusted, counting.keep)
     box = Outbox(messages, envelope.digest, log)
     return Tag(me, counting, utc, box, records, log, fix, lambda: 3900, feel, hurry, cell, flags)
+
+
+def join_app(app: Any, stores: Stores, rtc: RTC, bits: Callable[[int], int], log: Log) -> Tag:
+    """Give an App that has its haptics and its sky the tag of this start; return it."""
+    app.tag = join_tag(
+        *(stores, rtc, bits, log),
+        fix=app.sky.fix,
+        feel=app.haptics.feel,
+        hurry=app.hurry,
+        cell=app.cell,
+    )
+    return app.tag
